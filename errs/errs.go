@@ -125,11 +125,11 @@ func KindOf(err error) Kind {
 // Is reports whether err has kind k.
 func Is(err error, k Kind) bool { return err != nil && KindOf(err) == k }
 
-// Public returns what of err may be shown outside: its outermost *Error, with the text wrapped
-// around it, or, for an error nobody classified, one that says nothing of the cause.
+// Public returns what of err may be shown outside: its outermost *Error, or, for an error that is
+// internal or that nobody classified, one that says nothing of the cause.
 func Public(err error) *Error {
 	e, ok := errors.AsType[*Error](err)
-	if !ok {
+	if !ok || e.Kind == Internal {
 		return &Error{Kind: Internal, Msg: "internal error; the server's log says more", Err: err}
 	}
 	return e
