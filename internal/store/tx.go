@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"tutti/bus"
+	"tutti/errs"
+)
+
+// Tx is a transaction. It must not outlive the function that got it.
+type Tx struct {
+	db      *DB
+	ctx     context.Context // that of the call of DB.Tx, which encloses the life of a Tx
+	tx      *sql.Tx
+	emitted bool
+}
+
+var _ bus.Emitter = (*Tx)(nil)
+
+// Exec runs a statement.
+func (tx *Tx) Exec(q string, args ...any) error {
+	_, err := tx.tx.ExecContext(tx.ctx, tx.db.rebind(q), args...)
+	return err
+}
+
+// Changed runs a statement and returns how many rows it changed.
+func (tx *Tx) Changed(q string, args ...any) (int64, error) {
+	r, err := tx.tx.ExecContext(tx.ctx, tx.db.rebind(q), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// Query reads rows as this transaction sees them.
+func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
+	return tx.tx.QueryContext(tx.ctx, tx.db.rebind(q), args...)
+}
+
+// QueryRow reads one row as this transaction sees it.
+func (tx *Tx) QueryRow(q string, args ...any) *sql.Row {
+	return tx.tx.QueryRowContext(tx.ctx, tx.db.rebind(q), args...)
+}
+
+// next raises a counter of the service by one and returns it. The row stays locked until the commit,
+// so the numbers have no gaps and become visible in order on both databases.
+func (tx *Tx) next(counter string) (n int64, err error) {
+	err = tx.QueryRow(`INSERT INTO `+tx.db.service+`_counters (name, n) VALUES (?, 1)
+		ON CONFLICT (name) DO UPDATE SET n = `+tx.db.service+`_counters.n + 1 RETURNING n`, counter).Scan(&n)
+	return n, err
+}
+
+// Emit stores an event in the outbox; it sets r.Pos, and r.At where it is zero.
+func (tx *Tx) Emit(r bus.Record) error {
+	pos, err := tx.next("outbox")
+	if err != nil {
+		return err
+	}
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
+	tx.emitted = true
+	return tx.Exec(`INSERT INTO `+tx.db.service+`_outbox (pos, type, subject, namespace, trace, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		pos, r.Type, r.Subject, r.Namespace, r.Trace, Micros(r.At), string(r.Data))
+}
+
+// Events returns up to limit events after a position, in order.
+func (db *DB) Events(ctx context.Context, after int64, limit int) ([]bus.Record, error) {
+	rows, err := db.Query(ctx, `SELECT pos, type, subject, namespace, trace, at, data FROM `+db.service+`_outbox WHERE pos > ? ORDER BY pos LIMIT ?`, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []bus.Record
+	for rows.Next() {
+		var r bus.Record
+		var at int64
+		var data string
+		if err := rows.Scan(&r.Pos, &r.Type, &r.Subject, &r.Namespace, &r.Trace, &at, &data); err != nil {
+			return nil, err
+		}
+		r.At, r.Data = Time(at), json.RawMessage(data)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Act is a row of the audit trail: who did what to which object.
+type Act struct {
+	Namespace string
+	Action    string // a permission's name: "run.cancel"
+	Object    string // ID or name of what was acted on
+	Detail    any    // what changed, as JSON; never a secret
+}
+
+// Audit records that the caller of the transaction's context did act.
+func (tx *Tx) Audit(a Act) error {
+	detail, err := json.Marshal(a.Detail)
+	if err != nil {
+		return err
+	}
+	pos, err := tx.next("audit")
+	if err != nil {
+		return err
+	}
+	c, _ := bus.CallerFrom(tx.ctx)
+	return tx.Exec(`INSERT INTO `+tx.db.service+`_audit (pos, at, subject, origin, namespace, action, object, trace, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		pos, Micros(time.Now()), c.Subject, c.From, a.Namespace, a.Action, a.Object, bus.TraceFrom(tx.ctx), string(detail))
+}
+
+// AuditRow is an act as it was recorded.
+type AuditRow struct {
+	Pos       int64
+	At        time.Time
+	Subject   string
+	Origin    string
+	Namespace string
+	Action    string
+	Object    string
+	Trace     string
+	Detail    json.RawMessage
+}
+
+// Acts returns up to limit acts before a position (0 means the end), newest first; namespace "" is all.
+func (db *DB) Acts(ctx context.Context, namespace string, before int64, limit int) ([]AuditRow, error) {
+	if before <= 0 {
+		before = 1 << 62
+	}
+	rows, err := db.Query(ctx, `SELECT pos, at, subject, origin, namespace, action, object, trace, detail FROM `+db.service+`_audit
+		WHERE pos < ? AND (? = '' OR namespace = ?) ORDER BY pos DESC LIMIT ?`, before, namespace, namespace, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []AuditRow
+	for rows.Next() {
+		var r AuditRow
+		var at int64
+		var detail string
+		if err := rows.Scan(&r.Pos, &at, &r.Subject, &r.Origin, &r.Namespace, &r.Action, &r.Object, &r.Trace, &detail); err != nil {
+			return nil, err
+		}
+		r.At, r.Detail = Time(at), json.RawMessage(detail)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// Intent is a call the service wants answered, stored with what made it want it.
+type Intent struct {
+	Key    string // unique in the service; also the idempotency key of the call
+	Method string
+	In     json.RawMessage
+	Trace  string
+	Tries  int
+	Next   time.Time // when to try (again)
+}
+
+// Intend stores the intent to call method with in. Storing the same key again has no effect.
+func (tx *Tx) Intend(key, method string, in any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	tx.emitted = true // wakes the relay
+	return tx.Exec(`INSERT INTO `+tx.db.service+`_intents (intent, method, input, trace, tries, next_at, error) VALUES (?, ?, ?, ?, 0, ?, '') ON CONFLICT (intent) DO NOTHING`,
+		key, method, string(b), bus.TraceFrom(tx.ctx), Micros(time.Now()))
+}
+
+// Intents returns the intents due at a time, oldest first.
+func (db *DB) Intents(ctx context.Context, due time.Time, limit int) ([]Intent, error) {
+	rows, err := db.Query(ctx, `SELECT intent, method, input, trace, tries, next_at FROM `+db.service+`_intents WHERE next_at <= ? ORDER BY next_at, intent LIMIT ?`, Micros(due), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Intent
+	for rows.Next() {
+		var i Intent
+		var next int64
+		var in string
+		if err := rows.Scan(&i.Key, &i.Method, &in, &i.Trace, &i.Tries, &next); err != nil {
+			return nil, err
+		}
+		i.In, i.Next = json.RawMessage(in), Time(next)
+		out = append(out, i)
+	}
+	return out, rows.Err()
+}
+
+// Fulfilled removes an intent that was answered.
+func (tx *Tx) Fulfilled(key string) error {
+	return tx.Exec(`DELETE FROM `+tx.db.service+`_intents WHERE intent = ?`, key)
+}
+
+// Postpone keeps an intent whose call failed until next.
+func (tx *Tx) Postpone(key string, next time.Time, cause error) error {
+	return tx.Exec(`UPDATE `+tx.db.service+`_intents SET tries = tries + 1, next_at = ?, error = ? WHERE intent = ?`, Micros(next), cause.Error(), key)
+}
+
+// Cursor returns how far the service has followed a source: 0 at first.
+func (db *DB) Cursor(ctx context.Context, source string) (pos int64, err error) {
+	err = db.QueryRow(ctx, `SELECT pos FROM `+db.service+`_cursors WHERE source = ?`, source).Scan(&pos)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return pos, err
+}
+
+// Advance moves the cursor of a source, in the transaction that digested the events up to pos.
+func (tx *Tx) Advance(source string, pos int64) error {
+	return tx.Exec(`INSERT INTO `+tx.db.service+`_cursors (source, pos) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET pos = excluded.pos`, source, pos)
+}
+
+// Quarantine keeps a record that the service could not digest, so that it stops nothing else.
+func (tx *Tx) Quarantine(source string, r bus.Record, cause error) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO `+tx.db.service+`_quarantine (source, pos, at, record, error) VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, pos) DO NOTHING`,
+		source, r.Pos, Micros(time.Now()), string(b), cause.Error())
+}
+
+// NoRow turns sql.ErrNoRows into errs.NotFound with the given message; other errors pass.
+func NoRow(err error, format string, args ...any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return errs.New(errs.NotFound, format, args...)
+	}
+	return err
+}
