@@ -1,0 +1,150 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"tutti/bus"
+)
+
+// Entry is something that can be ordered from the catalogue: a resource type, or a preset of one that
+// fixes some of its fields.
+type Entry struct {
+	Name  string   `json:"name"`
+	Kind  string   `json:"kind"` // Preset or ResourceType
+	Type  string   `json:"type"`
+	Title string   `json:"title,omitempty"`
+	Doc   string   `json:"doc,omitempty"`
+	Tags  []string `json:"tags,omitempty"`
+	// Schema is the JSON Schema of what is asked; fields a preset locks are left out. Only in GetEntry.
+	Schema json.RawMessage `json:"schema,omitempty"`
+	// Locked are the fields a preset fixes, with their values.
+	Locked map[string]any `json:"locked,omitempty"`
+}
+
+// Resource is a declared thing that a request made.
+type Resource struct {
+	Type      string          `json:"type"`
+	Name      string          `json:"name"`
+	Namespace string          `json:"namespace"`
+	Owner     string          `json:"owner"`
+	Spec      json.RawMessage `json:"spec,omitempty"`    // the common format
+	Outputs   json.RawMessage `json:"outputs,omitempty"` // of the run that built it
+	Request   string          `json:"request"`           // the newest request that changed it
+	Run       RunID           `json:"run"`
+	Trace     string          `json:"trace"`
+	Updated   time.Time       `json:"updated"`
+	// History is every request that changed it, newest first; only in GetResource.
+	History []ResourceChange `json:"history,omitempty"`
+}
+
+// ResourceChange is one request in the life of a resource.
+type ResourceChange struct {
+	Request string    `json:"request"`
+	Run     RunID     `json:"run"`
+	State   State     `json:"state"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+}
+
+// ResolveIn asks what an entry with parameters becomes.
+type ResolveIn struct {
+	NS
+	Entry     string
+	Params    json.RawMessage
+	Requester string
+}
+
+// Resolved is a valid resource in the common format and the workflow that builds it.
+type Resolved struct {
+	Entry    string
+	Type     string
+	Name     string
+	Spec     json.RawMessage
+	Workflow string
+	// Inputs are those of the workflow.
+	Inputs json.RawMessage
+	// Notify are the addresses the type always tells.
+	Notify []string
+}
+
+// EntryIn names a catalogue entry.
+type EntryIn struct {
+	NS
+	Name string `path:"name"`
+}
+
+// ListEntriesIn asks for the catalogue.
+type ListEntriesIn struct{ NS }
+
+// ListResourcesIn filters resources.
+type ListResourcesIn struct {
+	NS
+	Paging
+	Type string `query:"type"`
+}
+
+// ResourceIn names a resource.
+type ResourceIn struct {
+	NS
+	Type string `path:"type"`
+	Name string `path:"name"`
+}
+
+// CommitIn writes files to a repository of the namespace, as one commit.
+type CommitIn struct {
+	NS
+	Repository string
+	// Key makes repeating safe: the commit of a key is made once and found again.
+	Key      string
+	Message  string
+	Author   string
+	Trailers map[string]string
+	Files    map[string]string
+	Remove   []string
+}
+
+// Commit is a state of a repository.
+type Commit struct {
+	Repository string    `json:"repository"`
+	Hash       string    `json:"commit"`
+	Message    string    `json:"message,omitempty"`
+	Author     string    `json:"author,omitempty"`
+	At         time.Time `json:"at,omitzero"`
+	Files      []string  `json:"files,omitempty"`
+}
+
+// ListCommitsIn asks for the history of a repository, or of one path in it.
+type ListCommitsIn struct {
+	NS
+	Repository string `path:"repository"`
+	Path       string `query:"path"`
+	Limit      int    `query:"limit" minimum:"1" maximum:"1000"`
+}
+
+// ReadRepositoryIn asks for a file as of a commit.
+type ReadRepositoryIn struct {
+	NS
+	Repository string `path:"repository"`
+	Commit     string `path:"commit"`
+	Path       string `query:"path" required:"true"`
+}
+
+// RepositoryFile is a file of a repository.
+type RepositoryFile struct {
+	Path   string `json:"path"`
+	Commit string `json:"commit"`
+	Text   string `json:"text"`
+}
+
+// The resource methods.
+var (
+	ListEntries     = bus.Method[ListEntriesIn, Page[Entry]]{Name: "resource.catalogue", HTTP: "GET /v1/namespaces/{namespace}/catalogue", Perm: "request.read", Doc: "List what can be ordered, presets first."}
+	GetEntry        = bus.Method[EntryIn, Entry]{Name: "resource.entry", HTTP: "GET /v1/namespaces/{namespace}/catalogue/{name}", Perm: "request.read", Doc: "Get a catalogue entry with its schema."}
+	ResolveResource = bus.Method[ResolveIn, Resolved]{Name: "resource.resolve", Perm: bus.System, Doc: "Validate and enrich what was asked for and choose the workflow."}
+	ListResources   = bus.Method[ListResourcesIn, Page[Resource]]{Name: "resource.list", HTTP: "GET /v1/namespaces/{namespace}/resources", Perm: "request.read", Doc: "List resources by type and name."}
+	GetResource     = bus.Method[ResourceIn, Resource]{Name: "resource.get", HTTP: "GET /v1/namespaces/{namespace}/resources/{type}/{name}", Perm: "request.read", Doc: "Get a resource with its history."}
+	CommitFiles     = bus.Method[CommitIn, Commit]{Name: "repository.commit", Perm: "repository.write", Doc: "Write files to a repository as one commit."}
+	ListCommits     = bus.Method[ListCommitsIn, Page[Commit]]{Name: "repository.log", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits", Perm: "request.read", Doc: "List the commits of a repository, newest first."}
+	ReadRepository  = bus.Method[ReadRepositoryIn, RepositoryFile]{Name: "repository.read", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits/{commit}/file", Perm: "request.read", Doc: "Read a file as of a commit."}
+)
