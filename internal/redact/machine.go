@@ -29,36 +29,53 @@ type element []string
 // add adds all forms of secret.
 func (m *machine) add(secret string, derived bool) {
 	elements := escaped(secret, derived)
-	m.chain(elements, len(elements))
+	m.startAt(m.chain(elements, len(elements))[0], true)
 	if !derived {
 		return
 	}
 	elements = hexadecimal(secret)
-	m.chain(elements, len(elements))
+	m.startAt(m.chain(elements, len(elements))[0], true)
 	for offset := range 3 {
 		elements, padding := base64Forms(secret, offset)
-		m.chain(append(elements, padding...), len(elements))
+		states := m.chain(append(elements, padding...), len(elements))
+		// A line may break after the first digit. Waiting for that would hold back every line that
+		// happens to end in such a digit; to start again after the break does not, and costs
+		// six bits of the secret at most.
+		m.startAt(states[0], false)
+		m.startAt(states[1], false)
 	}
 }
 
-// chain adds one form, which is complete once at least need of its elements were read.
-func (m *machine) chain(elements []element, need int) {
-	start := m.state()
-	at := start
+// chain adds one form, which is complete once at least need of its elements were read, and returns
+// the states before each element.
+func (m *machine) chain(elements []element, need int) []int32 {
+	states := []int32{m.state()}
 	for i, alternatives := range elements {
 		next := m.state()
 		m.states[next].accept = i+1 >= need
 		for _, alt := range alternatives {
-			m.link(at, alt, next)
+			m.link(states[i], alt, next)
 		}
-		at = next
+		states = append(states, next)
 	}
-	for _, e1 := range m.states[start].edges {
+	return states
+}
+
+// startAt lets threads start in s; where breaks is false, not on a line break nor before one.
+func (m *machine) startAt(s int32, breaks bool) {
+	forbidden := func(b byte) bool { return !breaks && (b == '\n' || b == '\r') }
+	for _, e1 := range m.states[s].edges {
+		if forbidden(e1.b) {
+			continue
+		}
 		m.first[e1.b] = true
 		if m.states[e1.to].accept {
 			m.single[e1.b] = true
 		}
 		for _, e2 := range m.states[e1.to].edges {
+			if forbidden(e2.b) {
+				continue
+			}
 			k := uint16(e1.b)<<8 | uint16(e2.b)
 			m.mayStart[k/64] |= 1 << (k % 64)
 			m.bigrams[k] = append(m.bigrams[k], e2.to)

@@ -79,10 +79,11 @@ func TestEncodedForms(t *testing.T) {
 		}
 		for name, enc := range map[string]*base64.Encoding{"std": base64.StdEncoding, "url": base64.URLEncoding, "raw std": base64.RawStdEncoding, "raw url": base64.RawURLEncoding} {
 			text := enc.EncodeToString(around)
-			for _, in := range []string{text, wrap(text, rapid.IntRange(4, 20).Draw(rt, "width"))} {
+			for extra, in := range []string{text, wrap(text, rapid.IntRange(4, 20).Draw(rt, "width"))} {
 				got := r.String(in)
-				// No byte of the secret may be left, so what remains encodes only its surroundings.
-				if rest := len(strings.NewReplacer(redact.Mask, "", "\n", "", "=", "").Replace(got)); rest > (8*len(before)+5)/6+(8*len(after)+5)/6 {
+				// No byte of the secret may be left, so what remains encodes only its surroundings,
+				// and perhaps a digit before a line break.
+				if rest := len(strings.NewReplacer(redact.Mask, "", "\n", "", "=", "").Replace(got)); rest > (8*len(before)+5)/6+(8*len(after)+5)/6+extra {
 					rt.Fatalf("%s: String(%q) = %q", name, in, got)
 				}
 			}
