@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -59,12 +61,28 @@ func syntaxError(src string, err error) *SyntaxError {
 		out.Hint = `an object as the body of a predicate needs parentheses: map(xs, ({"n": .name}))`
 	case strings.Contains(src, "${{"):
 		out.Hint = "this is an expression already: leave ${{ and }} out"
-	case strings.Contains(out.Message, `Operator("=")`):
+	case strings.Contains(out.Message, `"="`):
 		out.Hint = "compare with =="
-	case strings.Contains(src, "&") && strings.Contains(out.Message, `Operator("&")`):
+	case strings.Contains(out.Message, `"&"`):
 		out.Hint = "write && or and"
+	default:
+		out.Hint = misspelt(src)
 	}
 	return out
+}
+
+var called = regexp.MustCompile(`([A-Za-z_]\w*)\(`)
+
+// misspelt returns a hint where src calls something that is no function: a misspelt loop is refused
+// for the `.` or `#` in its body first.
+func misspelt(src string) string {
+	known := functionNames()
+	for _, m := range called.FindAllStringSubmatch(src, 8) {
+		if near := nearest(m[1]); !slices.Contains(known, m[1]) && !Reserved(m[1]) && near != "" {
+			return "there is no function " + strconv.Quote(m[1]) + ", did you mean " + near + "?"
+		}
+	}
+	return ""
 }
 
 // plain rewords what the library says in the words of its tokens.

@@ -27,7 +27,7 @@ func (f function) declaration(name string) *builtin.Function {
 
 func functionNames() []string {
 	names := []string{"all", "none", "any", "one", "filter", "map", "count", "sum", "find", "findIndex",
-		"findLast", "findLastIndex", "groupBy", "sortBy", "reduce"}
+		"groupBy", "sortBy", "reduce"}
 	for n := range functions {
 		names = append(names, n)
 	}

@@ -141,7 +141,7 @@ func (g *guard) rewrite(node ast.Node, depth int) ast.Node {
 	case *ast.PointerNode:
 		return clone(node)
 	case *ast.IdentifierNode:
-		return g.name(n, depth)
+		return g.lone(n)
 	case *ast.MemberNode:
 		return g.member(n, depth)
 	case *ast.ChainNode:
@@ -199,8 +199,8 @@ func (g *guard) all(nodes []ast.Node, depth int) []ast.Node {
 	return out
 }
 
-// name rewrites a lone name: a variable, null, or a root of the environment.
-func (g *guard) name(n *ast.IdentifierNode, depth int) ast.Node {
+// name says what a name stands for: a variable, null, or a root of the environment.
+func (g *guard) name(n *ast.IdentifierNode) ast.Node {
 	if slices.Contains(g.lets, n.Value) {
 		return clone(n)
 	}
@@ -210,18 +210,20 @@ func (g *guard) name(n *ast.IdentifierNode, depth int) ast.Node {
 	if strings.Contains(n.Value, "$") {
 		return g.fail(n, "there is no name "+strconv.Quote(n.Value), "")
 	}
-	if _, ok := functions[n.Value]; ok {
+	if Reserved(n.Value) {
 		return g.fail(n, n.Value+" is a function", "call it: "+n.Value+"(…)")
 	}
-	g.ref(Ref{Path: []string{n.Value}, Offset: byteOffset(g.src, n.Location().From)})
+	g.refs = append(g.refs, Ref{Path: []string{n.Value}, Offset: byteOffset(g.src, n.Location().From)})
 	return clone(n)
 }
 
-func (g *guard) ref(r Ref) {
-	g.refs = append(g.refs, r)
-	if !slices.Contains(g.roots, r.Path[0]) {
-		g.roots = append(g.roots, r.Path[0])
+// lone is a name with nothing behind it: the machine loads it.
+func (g *guard) lone(n *ast.IdentifierNode) ast.Node {
+	out := g.name(n)
+	if id, ok := out.(*ast.IdentifierNode); ok && !slices.Contains(g.lets, id.Value) && !slices.Contains(g.roots, id.Value) {
+		g.roots = append(g.roots, id.Value)
 	}
+	return out
 }
 
 // member rewrites a.b, a?.b and a[b]. A chain of constants from a name becomes one path.
@@ -235,7 +237,7 @@ func (g *guard) member(n *ast.MemberNode, depth int) ast.Node {
 	var cur ast.Node
 	rest := chain
 	if id, ok := base.(*ast.IdentifierNode); ok && !slices.Contains(g.lets, id.Value) && id.Value != "null" {
-		g.name(id, depth) // says what is wrong with it
+		g.name(id) // says what is wrong with it
 		p := g.constantPath(id, chain)
 		rest = chain[len(p.keys):]
 		p.ref.Dynamic = len(rest) > 0

@@ -9,17 +9,20 @@ import (
 // conditions are the loops whose body must give a boolean.
 var conditions = map[string]bool{
 	"all": true, "none": true, "any": true, "one": true, "filter": true, "count": true,
-	"find": true, "findIndex": true, "findLast": true, "findLastIndex": true,
+	"find": true, "findIndex": true,
 }
 
 // builtin rewrites a call of what the library builds in: a loop over a predicate, or a function that
 // ours replaces.
 func (g *guard) builtin(n *ast.BuiltinNode, depth int) ast.Node {
 	switch n.Name {
-	case "map", "filter", "all", "none", "any", "one", "count", "sum", "find", "findIndex", "findLast", "findLastIndex", "reduce":
+	case "map", "filter", "all", "none", "any", "one", "count", "sum", "find", "findIndex", "reduce":
 		return g.loop(n, depth)
 	case "groupBy", "sortBy":
 		return g.keyed(n, depth)
+	case "findLast", "findLastIndex":
+		// The machine leaves values on its stack after a loop that runs backwards.
+		return g.fail(n, "there is no function "+strconv.Quote(n.Name), "write last(filter(xs, …))")
 	}
 	return g.function(n, n.Name, n.Arguments, depth)
 }

@@ -103,7 +103,9 @@ func run(p *Program, env Env) (any, error) {
 		machines.Put(m)
 	}
 	if err != nil {
-		return nil, evalError(err)
+		e := *evalError(err)
+		e.Message += ", in " + quote(p.source)
+		return nil, &e
 	}
 	return out, nil
 }

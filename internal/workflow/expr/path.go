@@ -27,7 +27,7 @@ func parsePath(src string) *path {
 		end--
 	}
 	root, i := scanName(src, start, end)
-	if root == "" || reserved(root) {
+	if root == "" || Reserved(root) {
 		return nil
 	}
 	p := &path{ref: Ref{Path: []string{root}, Offset: start}}
@@ -71,11 +71,16 @@ func scanName(src string, i, end int) (string, int) {
 	return src[start:i], i
 }
 
-// reserved says that a word is not a name where an expression begins.
-func reserved(word string) bool {
+// Reserved reports whether a word means something in the language itself (`in`, `nil`, `len`), so that
+// an expression cannot read a value by it.
+func Reserved(word string) bool {
+	if _, ok := functions[word]; ok {
+		return true
+	}
 	switch word {
 	case "true", "false", "nil", "null", "not", "in", "and", "or", "let", "if", "else",
-		"matches", "contains", "startsWith", "endsWith":
+		"matches", "contains", "startsWith", "endsWith",
+		"all", "none", "any", "one", "filter", "map", "count", "sum", "find", "findIndex", "groupBy", "sortBy", "reduce":
 		return true
 	}
 	return false

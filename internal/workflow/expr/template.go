@@ -36,13 +36,14 @@ type Template struct {
 
 // node is a part of a template; exactly one of its forms is set.
 type node struct {
-	pointer string
-	static  bool
-	value   any      // where static
-	whole   *Program // `${{ e }}` alone
-	parts   []part   // text with something inside
-	list    []node   // a list, not static
-	fields  []field  // an object, not static, in the order of its keys
+	pointer   string
+	static    bool
+	unescaped bool     // static, and not what it was parsed from
+	value     any      // where static
+	whole     *Program // `${{ e }}` alone
+	parts     []part   // text with something inside
+	list      []node   // a list, not static
+	fields    []field  // an object, not static, in the order of its keys
 }
 
 type field struct {
@@ -207,64 +208,21 @@ func (p *templateParser) object(pointer string, m map[string]any, depth int) nod
 	return n
 }
 
-// settle makes a container without expressions a value; where a text in it had `$${{`, a new one.
+// settle makes a container without expressions a value: the one it was parsed from, or a copy where a
+// text in it had `$${{`.
 func (p *templateParser) settle(n node, v any) node {
 	changed := false
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i := range n.list {
-			out[i] = n.list[i].value
-			changed = changed || differs(v[i], out[i])
-		}
-		if changed {
-			return node{static: true, value: out}
-		}
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for _, f := range n.fields {
-			out[f.name] = f.node.value
-			changed = changed || differs(v[f.name], f.node.value)
-		}
-		if changed {
-			return node{static: true, value: out}
-		}
+	for i := range n.list {
+		changed = changed || n.list[i].unescaped
 	}
-	return node{static: true, value: v}
-}
-
-// differs says that b, made of a, is another value: an unescaped text, or a container with one in it.
-func differs(a, b any) bool {
-	switch a := a.(type) {
-	case string:
-		return a != b
-	case []any:
-		c, ok := b.([]any)
-		return !ok || len(a) > 0 && &a[0] != &c[0]
-	case map[string]any:
-		return containsEscape(a)
+	for i := range n.fields {
+		changed = changed || n.fields[i].node.unescaped
 	}
-	return false
-}
-
-func containsEscape(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return strings.Contains(v, "$${{")
-	case []any:
-		for _, e := range v {
-			if containsEscape(e) {
-				return true
-			}
-		}
-	case map[string]any:
-		for _, e := range v {
-			if containsEscape(e) {
-				return true
-			}
-		}
+	if changed {
+		n.static = false
+		v, _ = n.eval(nil, nil)
 	}
-	return false
+	return node{static: true, unescaped: changed, value: v}
 }
 
 // text parses one string.
@@ -304,22 +262,19 @@ func (p *templateParser) text(pointer, s string) node {
 		i = end + 2
 	}
 	flush()
-	return p.shape(n, s)
+	return p.shape(n)
 }
 
 // shape tells a lone expression and plain text from mixed text.
-func (p *templateParser) shape(n node, s string) node {
-	if len(n.parts) == 0 {
-		return node{static: true, value: ""}
-	}
+func (p *templateParser) shape(n node) node {
 	if len(n.parts) == 1 {
 		one := n.parts[0]
 		switch {
-		case one.program != nil && len(s) > 0:
+		case one.program != nil:
 			p.t.exprs[len(p.t.exprs)-1].Whole = true
 			return node{pointer: n.pointer, whole: one.program}
 		case one.program == nil && one.secret == "":
-			return node{static: true, value: one.text}
+			return node{static: true, unescaped: true, value: one.text}
 		}
 	}
 	return n
