@@ -103,13 +103,14 @@ func launch(bin, dir string, owner *syscall.Credential) (*server, error) {
 
 // awaitReady returns once the server says in its pid file that it takes connections.
 func (s *server) awaitReady() error {
-	for deadline := time.Now().Add(startup); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(startup); time.Now().Before(deadline); {
 		// The eighth line is the state; the file appears before it is whole.
 		if pid, err := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid")); err == nil {
 			if lines := bytes.Split(pid, []byte("\n")); len(lines) > 7 && bytes.HasPrefix(lines[7], []byte("ready")) {
 				return nil
 			}
 		}
+		time.Sleep(10 * time.Millisecond) // sleep: another process starts up, and tells only this file
 	}
 	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 	return fmt.Errorf("not ready after %v; its log says:\n%s", startup, log)

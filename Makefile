@@ -1,0 +1,79 @@
+# Tutti needs Go, git and make. What else a target uses, its help line says.
+
+SHELL = /bin/sh
+GO ?= go
+export CGO_ENABLED ?= 0
+
+ARGS ?=
+FUZZTIME ?= 10s
+BENCH ?= .
+PKG ?= ./...
+TESTFLAGS ?=
+
+# The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
+VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+
+.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance clean deps
+
+help: ## this list
+	@echo 'Targets (make TARGET [VARIABLE=value]):'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+
+build: ## bin/tutti: one static binary
+	@$(GO) build -trimpath -buildvcs=$(VCS) -ldflags='-s -w' -o bin/tutti ./cmd/tutti
+
+run: build ## build, then show the main job end to end (ARGS=--once ends with the outcome)
+	@bin/tutti demo $(ARGS)
+
+test: bin/gotest ## go test PKG=./...; says what was skipped, and why
+	@tools/programs test
+	@bin/gotest $(TESTFLAGS) $(PKG)
+
+race: bin/gotest ## the same under the race detector (needs a C compiler)
+	@command -v "$$($(GO) env CC)" >/dev/null || { echo 'make race needs a C compiler: apt-get install gcc' >&2; exit 1; }
+	@CGO_ENABLED=1 bin/gotest -race $(TESTFLAGS) $(PKG)
+
+fuzz: ## every Fuzz function, FUZZTIME=10s each
+	@tools/fuzz $(FUZZTIME) $(PKG)
+
+bench: ## every benchmark (BENCH=regexp, PKG=./...)
+	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+check: static test ## what CI checks of every change: all of static, then test
+
+static: fmt vet lint arch tidy generated ## gofmt, vet, linters, architecture, go.mod, generated files
+
+fmt:
+	@bad=$$(gofmt -l $$($(GO) list -f '{{.Dir}}/*.go' ./...)); \
+	[ -z "$$bad" ] || { echo "not formatted (gofmt -w mends it):"; echo "$$bad"; exit 1; }
+
+vet:
+	@$(GO) vet ./...
+
+# The linters have a module file of their own, so that none of what they need is in go.mod.
+lint:
+	@$(GO) tool -modfile=tools/lint.mod staticcheck ./...
+	@$(GO) tool -modfile=tools/lint.mod errcheck -ignoretests -exclude tools/errcheck.txt ./...
+
+arch:
+	@$(GO) test -count=1 ./internal/arch
+
+tidy:
+	@$(GO) mod tidy -diff || { echo 'go.mod or go.sum is not tidy (go mod tidy mends it)'; exit 1; }
+
+generated:
+	@tools/generated
+
+acceptance: build ## specs/acceptance/*.sh against the binary
+	@tools/acceptance
+
+clean: ## remove what make made
+	rm -rf bin
+
+deps: ## optional programs: which are here, and what uses them
+	@tools/programs
+
+# Rebuilt whenever asked for: go build knows best whether there is anything to do.
+.PHONY: bin/gotest
+bin/gotest:
+	@$(GO) build -buildvcs=false -o $@ ./tools/gotest
