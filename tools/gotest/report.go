@@ -49,6 +49,9 @@ func (r *report) add(e event) {
 			r.lines = append(r.lines, e.Output)
 			return
 		}
+		if strings.HasPrefix(e.Output, "=== ") {
+			return // RUN, PAUSE, CONT: go test shows them only with -v
+		}
 		r.output[t] = append(r.output[t], e.Output)
 	case "pass", "fail", "skip":
 		if t.name == "" {
