@@ -27,7 +27,7 @@ type layer struct {
 var layers = []layer{
 	{name: "leaves", packages: []string{"errs", "id"}},
 	{name: "bus", packages: []string{"bus"}},
-	{name: "api", packages: []string{"api"}},
+	{name: "api", packages: []string{"api/..."}},
 	// Low, because a task type is written once, against the sdk, for the server and for users alike.
 	{name: "sdk", packages: []string{"sdk/..."}, only: []string{"leaves", "bus", "api"}},
 	{name: "carriers", packages: []string{"bus/membus", "bus/natsbus"}, wired: true},
