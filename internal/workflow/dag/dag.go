@@ -70,8 +70,8 @@ type Task struct {
 	// Outputs is what a group gives to others; a group without has an empty object.
 	Outputs *expr.Template
 
-	Deps       []Dep   // within Scope; a reference from inside a group to a task outside it is a Dep of the group
-	Dependents []*Task // within Scope: those that have a Dep on it
+	Deps       []Dep // within Scope; a reference from inside a group to a task outside it is a Dep of the group
+	Dependents []Dep // the same edges from the other end: On is the task that has the Dep on this one
 
 	When     *expr.Program // nil is true
 	Each     *Each         // nil runs once
