@@ -268,6 +268,23 @@ type DecideBody struct {
 	Reason string `json:"reason,omitempty" maxLength:"1000"`
 }
 
+// PlanWorkflowIn asks what a run of a published workflow would do with inputs.
+type PlanWorkflowIn struct {
+	NS
+	Workflow string
+	Inputs   json.RawMessage
+}
+
+// WorkflowPlan is what a run of a workflow would do.
+type WorkflowPlan struct {
+	Version int
+	// Steps are the tasks of the workflow in order, with what undo would run.
+	Steps []PlanStep
+}
+
+// PlanWorkflow says what a run would do, and starts nothing.
+var PlanWorkflow = bus.Method[PlanWorkflowIn, WorkflowPlan]{Name: "workflow.plan", Perm: bus.System, Doc: "Say what a run of a workflow would do."}
+
 // The run methods.
 var (
 	StartRun = bus.Method[StartRunIn, Run]{Name: "run.start", HTTP: "POST /v1/namespaces/{namespace}/runs", Status: 201,
