@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
+	"runtime/debug"
 
 	"tutti/bus"
 	"tutti/errs"
@@ -57,12 +57,28 @@ func Serve(ctx context.Context, d Deps) error {
 		Events(d.Name).Handle(ctx, d.Bus, func(ctx context.Context, in ReadEvents) (Page, error) {
 			limit := min(max(in.Limit, 1), 1000)
 			rs, err := d.DB.Events(ctx, in.After, limit)
-			return Page{Records: rs, More: len(rs) == limit}, err
+			n := fitting(rs)
+			return Page{Records: rs[:n], More: n < len(rs) || n == limit}, err
 		}),
 		Acts(d.Name).Handle(ctx, d.Bus, func(ctx context.Context, in ReadActs) ([]store.AuditRow, error) {
 			return d.DB.Acts(ctx, in.Namespace, in.Before, min(max(in.Limit, 1), 1000))
 		}),
 	)
+}
+
+// maxPage bounds the data of a page of events, in bytes: with one more event it still fits into a
+// message of the bus.
+const maxPage = 2 << 20
+
+// fitting returns how many of the records make a page: at least one, if there is one.
+func fitting(rs []bus.Record) int {
+	size := 0
+	for i, r := range rs {
+		if size += len(r.Data); size > maxPage {
+			return max(i, 1)
+		}
+	}
+	return len(rs)
 }
 
 // Reaction is what a follower does at events of one type.
@@ -90,177 +106,129 @@ const maxTries = 8
 
 // Follow reads the events of one other service, in order, and applies the reactions, until ctx ends.
 // All reactions are to events of the same service. An event that cannot be digested is quarantined
-// and logged; it stops nothing.
+// and logged; it stops nothing. Several replicas of a service may follow at once.
 func Follow(ctx context.Context, d Deps, reactions ...Reaction) error {
-	source := reactions[0].service
-	by := map[string]Reaction{}
-	for _, r := range reactions {
-		if r.service != source {
-			return errs.New(errs.Internal, "%s follows %s and %s in one call", d.Name, source, r.service)
+	f := follower{Deps: d, by: map[string]Reaction{}}
+	for i, r := range reactions {
+		if i > 0 && r.service != f.source {
+			return errs.New(errs.Internal, "%s follows %s and %s in one call", d.Name, f.source, r.service)
 		}
-		by[r.typ] = r
+		f.source, f.by[r.typ] = r.service, r
 	}
 	wake := make(chan struct{}, 1)
-	if err := d.Bus.OnWake(ctx, WakeSubject(source), func() { signal(wake) }); err != nil {
+	if err := d.Bus.OnWake(ctx, WakeSubject(f.source), func() { signal(wake) }); err != nil {
 		return err
 	}
 	ctx = bus.AsService(ctx, d.Name)
-	for tries := 0; ctx.Err() == nil; {
-		more, err := d.digest(ctx, source, by, tries >= maxTries)
+	for failed := 0; ctx.Err() == nil; {
+		more, err := f.digest(ctx)
 		switch {
-		case err != nil && ctx.Err() == nil:
-			if !errs.Is(err, errs.Unavailable) {
-				tries++
-				d.Log.Warn("event not digested yet", "source", source, "tries", tries, "err", err)
-			}
-			wait(ctx, nil, backoff(tries))
+		case err != nil:
+			failed++
+			wait(ctx, nil, backoff(min(failed, 4))) // at most 1.6 s: the source may be back any time
 		case more:
-			tries = 0
+			failed = 0
 		default:
-			tries = 0
+			failed = 0
 			wait(ctx, wake, idle)
 		}
 	}
 	return nil
 }
 
-// digest handles one page of events; giveUp quarantines the first that fails.
-func (d Deps) digest(ctx context.Context, source string, by map[string]Reaction, giveUp bool) (more bool, err error) {
-	after, err := d.DB.Cursor(ctx, source)
+// follower is one call of Follow.
+type follower struct {
+	Deps
+	source string
+	by     map[string]Reaction
+	// stuck is the event that failed last, and tries how often.
+	stuck int64
+	tries int
+}
+
+// digest handles one page of events and reports whether there is another.
+func (f *follower) digest(ctx context.Context) (more bool, err error) {
+	after, err := f.DB.Cursor(ctx, f.source)
 	if err != nil {
-		return false, err
+		return false, f.complain(ctx, err)
 	}
-	page, err := Events(source).Call(ctx, d.Bus, ReadEvents{After: after, Limit: 200})
+	page, err := Events(f.source).Call(ctx, f.Bus, ReadEvents{After: after, Limit: 200})
 	if err != nil {
-		return false, err
+		return false, f.complain(ctx, err)
 	}
-	last := after
+	done := after // the cursor as it is stored
 	for _, r := range page.Records {
-		re, ok := by[r.Type]
+		re, ok := f.by[r.Type]
 		if !ok {
-			last = r.Pos
 			continue
 		}
-		ctx := bus.WithTrace(ctx, r.Trace)
-		err := d.DB.Tx(ctx, func(tx *store.Tx) error {
-			if err := re.do(ctx, tx, r); err != nil {
-				return err
-			}
-			return tx.Advance(source, r.Pos)
-		})
-		if err != nil && giveUp {
-			d.Log.Error("event quarantined", "source", source, "pos", r.Pos, "type", r.Type, "err", err)
-			cause := err
-			giveUp = false
-			err = d.DB.Tx(ctx, func(tx *store.Tx) error {
-				if err := tx.Quarantine(source, r, cause); err != nil {
-					return err
-				}
-				return tx.Advance(source, r.Pos)
-			})
-		}
+		mine, err := f.react(bus.WithTrace(ctx, r.Trace), re, r)
 		if err != nil {
-			return false, fmt.Errorf("event %s %d of %s: %w", r.Type, r.Pos, source, err)
+			return false, f.complain(ctx, fmt.Errorf("event %s %d: %w", r.Type, r.Pos, err))
 		}
-		last = r.Pos
+		if !mine { // another replica is ahead: see how far
+			return true, nil
+		}
+		done = r.Pos
 	}
-	if last > after {
-		if err := d.DB.Tx(ctx, func(tx *store.Tx) error { return tx.Advance(source, last) }); err != nil {
-			return false, err
+	if n := len(page.Records); n > 0 && page.Records[n-1].Pos > done {
+		err = f.DB.Tx(ctx, func(tx *store.Tx) error {
+			_, err := tx.Advance(f.source, page.Records[n-1].Pos)
+			return err
+		})
+		if err != nil {
+			return false, f.complain(ctx, err)
 		}
 	}
 	return page.More, nil
 }
 
-// Fulfilment is what a service does with the answer to an intent it stored.
-type Fulfilment struct {
-	method string
-	then   func(ctx context.Context, tx *store.Tx, i store.Intent, answer []byte, err error) error
+// complain logs an error that is more than the source, or the own database, being away for a moment.
+func (f *follower) complain(ctx context.Context, err error) error {
+	if ctx.Err() == nil && !errs.Is(err, errs.Unavailable) {
+		f.Log.Warn("event not digested yet", "source", f.source, "tries", f.tries, "err", err)
+	}
+	return err
 }
 
-// Then makes h what happens once an intent to call m was answered. err is the final refusal of the
-// callee, if any; calls that were not answered are repeated instead. h runs in the transaction that
-// removes the intent.
-func Then[In, Out any](m bus.Method[In, Out], h func(ctx context.Context, tx *store.Tx, key string, in In, out Out, err error) error) Fulfilment {
-	return Fulfilment{m.Name, func(ctx context.Context, tx *store.Tx, i store.Intent, answer []byte, refused error) error {
-		var in In
-		var out Out
-		if err := json.Unmarshal(i.In, &in); err != nil {
+// react applies a reaction and moves the cursor, in one transaction; mine is false where another
+// replica did. An event that failed maxTries times, by its own fault, goes to the quarantine instead.
+func (f *follower) react(ctx context.Context, re Reaction, r bus.Record) (mine bool, err error) {
+	err = f.DB.Tx(ctx, func(tx *store.Tx) (err error) {
+		// The cursor first: a second replica waits here, before it has done anything.
+		if mine, err = tx.Advance(f.source, r.Pos); err != nil || !mine {
 			return err
 		}
-		if refused == nil {
-			if err := json.Unmarshal(answer, &out); err != nil {
-				return err
-			}
+		return contained(func() error { return re.do(ctx, tx, r) })
+	})
+	if err == nil || errs.Is(err, errs.Unavailable) {
+		return mine, err
+	}
+	if f.stuck != r.Pos {
+		f.stuck, f.tries = r.Pos, 0
+	}
+	if f.tries++; f.tries < maxTries {
+		return false, err
+	}
+	cause := err
+	err = f.DB.Tx(ctx, func(tx *store.Tx) (err error) {
+		if mine, err = tx.Advance(f.source, r.Pos); err != nil || !mine {
+			return err
 		}
-		return h(ctx, tx, i.Key, in, out, refused)
-	}}
+		return tx.Quarantine(f.source, r, cause)
+	})
+	if err == nil && mine {
+		f.Log.Error("event quarantined", "source", f.source, "pos", r.Pos, "type", r.Type, "err", cause)
+	}
+	return mine, err
 }
 
-// Relay gets the stored intents of the service answered, until ctx ends: each call is repeated, with
-// back-off, until the callee accepts or finally refuses it. Callees are idempotent by the key in
-// their input.
-func Relay(ctx context.Context, d Deps, fs ...Fulfilment) error {
-	by := map[string]Fulfilment{}
-	for _, f := range fs {
-		by[f.method] = f
-	}
-	wake := make(chan struct{}, 1)
-	d.DB.OnCommit(func() { signal(wake) })
-	ctx = bus.AsService(ctx, d.Name)
-	for ctx.Err() == nil {
-		n, err := d.relay(ctx, by)
-		if err != nil && ctx.Err() == nil {
-			d.Log.Error("intents", "err", err)
+// contained runs f and turns a panic into an error, so that one bad row cannot end the process.
+func contained(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errs.New(errs.Internal, "panic: %v\n%s", r, debug.Stack())
 		}
-		if n == 0 || err != nil {
-			wait(ctx, wake, idle/4)
-		}
-	}
-	return nil
-}
-
-// relay tries the intents that are due once and returns how many were answered.
-func (d Deps) relay(ctx context.Context, by map[string]Fulfilment) (answered int, err error) {
-	due, err := d.DB.Intents(ctx, time.Now(), 100)
-	if err != nil {
-		return 0, err
-	}
-	for _, i := range due {
-		ctx := bus.WithTrace(ctx, i.Trace)
-		answer, err := d.Bus.Raw(ctx, i.Method, i.In)
-		if err != nil && !final(err) {
-			if i.Tries%10 == 9 {
-				d.Log.Warn("still not answered", "method", i.Method, "key", i.Key, "tries", i.Tries, "err", err)
-			}
-			err = d.DB.Tx(ctx, func(tx *store.Tx) error { return tx.Postpone(i.Key, time.Now().Add(backoff(i.Tries)), err) })
-			if err != nil {
-				return answered, err
-			}
-			continue
-		}
-		refused := err
-		err = d.DB.Tx(ctx, func(tx *store.Tx) error {
-			if f, ok := by[i.Method]; ok {
-				if err := f.then(ctx, tx, i, answer, refused); err != nil {
-					return fmt.Errorf("answer of %s: %w", i.Method, err)
-				}
-			}
-			return tx.Fulfilled(i.Key)
-		})
-		if err != nil {
-			return answered, err
-		}
-		answered++
-	}
-	return answered, nil
-}
-
-// final reports whether a callee said no, as opposed to not having been able to answer.
-func final(err error) bool {
-	switch errs.KindOf(err) {
-	case errs.Invalid, errs.Denied, errs.NotFound, errs.Conflict, errs.TooLarge, errs.Unauthenticated:
-		return true
-	}
-	return false
+	}()
+	return f()
 }

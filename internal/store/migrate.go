@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"strings"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
 )
 
 // common are the tables every service has. They are created outside the numbered migrations, so that
@@ -47,15 +49,21 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 	if err != nil {
 		return err
 	}
+	opts := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithExcludeNames(others)}
 	dialect := goose.DialectSQLite3
 	if db.postgres {
 		dialect = goose.DialectPostgres
+		one, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(db.service)), lock.WithLockTimeout(1, 120))
+		if err != nil {
+			return err
+		}
+		opts = append(opts, goose.WithSessionLocker(one))
 	}
 	names, err := database.NewStore(dialect, db.service+"_migrations")
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider("", db.write, files, goose.WithStore(names), goose.WithDisableGlobalRegistry(true), goose.WithExcludeNames(others))
+	p, err := goose.NewProvider("", db.write, files, append(opts, goose.WithStore(names))...)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
@@ -63,6 +71,13 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 		return fmt.Errorf("migrations: %w", err)
 	}
 	return nil
+}
+
+// lockID keeps replicas of one service that start together from migrating at the same time.
+func lockID(service string) int64 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte("tutti migrations of " + service))
+	return int64(h.Sum32())
 }
 
 // otherDialect returns the names of the migrations that are for the other database: X.postgres.sql

@@ -212,6 +212,9 @@ func (db *DB) once(ctx context.Context, f func(*Tx) error) error {
 	tx := &Tx{db: db, ctx: ctx, tx: t}
 	defer func() { _ = t.Rollback() }() // no effect after a commit
 	if err := f(tx); err != nil {
+		if transient(err) {
+			return unavailable(err)
+		}
 		return err
 	}
 	if err := t.Commit(); err != nil {
@@ -225,20 +228,10 @@ func (db *DB) once(ctx context.Context, f func(*Tx) error) error {
 			h()
 		}
 	}
-	return nil
-}
-
-func unavailable(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return errs.New(errs.Unavailable, "database: %w", err)
+	for _, h := range tx.after {
+		h()
 	}
-	return fmt.Errorf("database: %w", err)
-}
-
-// serialization reports whether PostgreSQL asks to try again.
-func serialization(err error) bool {
-	pe, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pe.Code == "40001" || pe.Code == "40P01")
+	return nil
 }
 
 func duplicate(err error) bool {

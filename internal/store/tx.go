@@ -17,9 +17,13 @@ type Tx struct {
 	ctx     context.Context // that of the call of DB.Tx, which encloses the life of a Tx
 	tx      *sql.Tx
 	emitted bool
+	after   []func()
 }
 
 var _ bus.Emitter = (*Tx)(nil)
+
+// AfterCommit calls f once the transaction is committed, before DB.Tx returns. f must not block.
+func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 
 // Exec runs a statement.
 func (tx *Tx) Exec(q string, args ...any) error {
@@ -54,8 +58,15 @@ func (tx *Tx) next(counter string) (n int64, err error) {
 	return n, err
 }
 
-// Emit stores an event in the outbox; it sets r.Pos, and r.At where it is zero.
+// MaxEvent bounds the data of one event, in bytes, so that it fits into a message of the bus.
+const MaxEvent = 4 << 20
+
+// Emit stores an event in the outbox, numbered, and with the present time where r.At is zero. Data
+// over MaxEvent is errs.TooLarge.
 func (tx *Tx) Emit(r bus.Record) error {
+	if len(r.Data) > MaxEvent {
+		return errs.New(errs.TooLarge, "event %s of %s has %d bytes; at most %d are possible", r.Type, r.Subject, len(r.Data), MaxEvent)
+	}
 	pos, err := tx.next("outbox")
 	if err != nil {
 		return err
@@ -192,9 +203,11 @@ func (db *DB) Intents(ctx context.Context, due time.Time, limit int) ([]Intent, 
 	return out, rows.Err()
 }
 
-// Fulfilled removes an intent that was answered.
-func (tx *Tx) Fulfilled(key string) error {
-	return tx.Exec(`DELETE FROM `+tx.db.service+`_intents WHERE intent = ?`, key)
+// Fulfilled removes an intent that was answered. It reports false where another replica of the
+// service did so before: what follows from the answer has then been written too.
+func (tx *Tx) Fulfilled(key string) (bool, error) {
+	n, err := tx.Changed(`DELETE FROM `+tx.db.service+`_intents WHERE intent = ?`, key)
+	return n == 1, err
 }
 
 // Postpone keeps an intent whose call failed until next.
@@ -211,9 +224,13 @@ func (db *DB) Cursor(ctx context.Context, source string) (pos int64, err error) 
 	return pos, err
 }
 
-// Advance moves the cursor of a source, in the transaction that digested the events up to pos.
-func (tx *Tx) Advance(source string, pos int64) error {
-	return tx.Exec(`INSERT INTO `+tx.db.service+`_cursors (source, pos) VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET pos = excluded.pos`, source, pos)
+// Advance moves the cursor of a source, in the transaction that digests the events up to pos. It
+// reports false, and moves nothing, where the cursor is there already because another replica of the
+// service was faster; until the transaction ends, other replicas wait here.
+func (tx *Tx) Advance(source string, pos int64) (bool, error) {
+	n, err := tx.Changed(`INSERT INTO `+tx.db.service+`_cursors (source, pos) VALUES (?, ?)
+		ON CONFLICT (source) DO UPDATE SET pos = excluded.pos WHERE `+tx.db.service+`_cursors.pos < excluded.pos`, source, pos)
+	return n == 1, err
 }
 
 // Quarantine keeps a record that the service could not digest, so that it stops nothing else.
