@@ -117,3 +117,7 @@ var (
 
 // DefinitionApplied is published for each definition that an apply created or changed, without its text.
 var DefinitionApplied = bus.Event[Definition]{Name: "definition.definition.applied", Doc: "A definition was created or changed."}
+
+// DefinitionDeleted is published when a definition was withdrawn; it carries its names, and its last
+// version and digest.
+var DefinitionDeleted = bus.Event[Definition]{Name: "definition.definition.deleted", Doc: "A definition was withdrawn."}
