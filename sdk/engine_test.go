@@ -73,7 +73,7 @@ func (e *engine) call(ctx context.Context, name string, f func() error) error {
 	e.mu.Lock()
 	delay := e.delay
 	e.mu.Unlock()
-	time.Sleep(delay)
+	sleep(delay)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.fault != nil {
@@ -266,3 +266,6 @@ func bubble(t *testing.T, do func(context.Context, *sdk.Task) (sdk.Result, error
 		f(t, e, stop)
 	})
 }
+
+// sleep lets virtual time pass.
+func sleep(d time.Duration) { time.Sleep(d) } // sleep: only ever called in a bubble

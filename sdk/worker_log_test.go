@@ -61,7 +61,7 @@ func TestLogIsLiveAndBatched(t *testing.T) {
 		for i := range 10 {
 			task.Logf("quick %d", i)
 		}
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		task.Logf("slow")
 		return block(ctx, task)
 	}, func(t *testing.T, e *engine, _ func()) {
@@ -79,7 +79,7 @@ func TestLogIsLiveAndBatched(t *testing.T) {
 			after        time.Duration
 			lines, calls int
 		}{{199 * time.Millisecond, 0, 0}, {time.Millisecond, 10, 1}, {time.Second, 11, 2}, {time.Minute, 11, 2}} {
-			time.Sleep(want.after)
+			sleep(want.after)
 			synctest.Wait()
 			e.lock(func() {
 				if len(e.logs[token]) != want.lines || calls != want.calls {
@@ -144,13 +144,13 @@ func TestLogBackPressure(t *testing.T) {
 			}
 		})
 		token := e.add(api.Assignment{Type: "do"})
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if size := int(written.Load()) * len(line); size > 3<<20 || size == 0 {
 			t.Errorf("%d bytes were taken while nobody stored them", size)
 		}
 		e.lock(func() { down = false })
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if got := e.result(t, token); got.Outcome != api.Done || len(e.logs[token]) != n {
 			t.Errorf("result %+v with %d lines; want done with %d", got, len(e.logs[token]), n)
@@ -175,7 +175,7 @@ func TestLogThatCannotBeStoredDoesNotHoldTheResult(t *testing.T) {
 		})
 		start := time.Now()
 		token := e.add(api.Assignment{Type: "do", Timeout: api.Duration(time.Minute)})
-		time.Sleep(5 * time.Minute)
+		sleep(5 * time.Minute)
 		synctest.Wait()
 		if f := e.failure(t, token); f.Type != sdk.FailTimeout || e.times[token].Sub(start) != 70*time.Second {
 			t.Errorf("failure %+v after %v; want a timeout after 70s", f, e.times[token].Sub(start))
@@ -190,7 +190,7 @@ func TestLogOfLostClaimStopsTheAttempt(t *testing.T) {
 	}, func(t *testing.T, e *engine, _ func()) {
 		token := e.add(api.Assignment{Type: "do"})
 		e.lock(func() { e.lost[token] = true })
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if len(e.results) > 0 || len(e.logs) > 0 || e.beats[token] > 0 {
 			t.Errorf("results %v, logs %v, %d heartbeats; want none", e.results, e.logs, e.beats[token])

@@ -76,7 +76,7 @@ func TestWorkerNeverTakesMoreThanSlots(t *testing.T) {
 		running++
 		most = max(most, running)
 		gate <- struct{}{}
-		time.Sleep(time.Millisecond)
+		sleep(time.Millisecond)
 		<-gate
 		running--
 		gate <- struct{}{}
@@ -86,7 +86,7 @@ func TestWorkerNeverTakesMoreThanSlots(t *testing.T) {
 		for range 100 {
 			e.add(api.Assignment{Type: "do"})
 		}
-		time.Sleep(20 * time.Second)
+		sleep(20 * time.Second)
 		synctest.Wait()
 		if len(e.results) != 100 || most != 8 {
 			t.Errorf("%d results, at most %d at a time; want 100 and 8", len(e.results), most)
@@ -106,7 +106,7 @@ func TestWorkerCancel(t *testing.T) {
 		return sdk.Result{}, ctx.Err()
 	}, func(t *testing.T, e *engine, _ func()) {
 		token := e.add(api.Assignment{Type: "do"})
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		e.lock(func() {
 			if len(e.results) != 0 || e.beats[token] != 12 {
@@ -114,7 +114,7 @@ func TestWorkerCancel(t *testing.T) {
 			}
 			e.cancel[token] = true
 		})
-		time.Sleep(api.HeartbeatEvery)
+		sleep(api.HeartbeatEvery)
 		synctest.Wait()
 		if f := e.failure(t, token); f.Type != sdk.FailCancelled || f.Retryable {
 			t.Errorf("failure = %+v; want cancelled, not retryable", f)
@@ -136,7 +136,7 @@ func TestWorkerLost(t *testing.T) {
 		token := e.add(api.Assignment{Type: "do"})
 		synctest.Wait()
 		e.lock(func() { e.lost[token] = true })
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		for _, p := range e.polls {
 			if len(p.Results) > 0 {
@@ -153,7 +153,7 @@ func TestWorkerTimeout(t *testing.T) {
 	bubble(t, block, func(t *testing.T, e *engine, _ func()) {
 		start := time.Now()
 		token := e.add(api.Assignment{Type: "do", Task: "build.apply", Timeout: api.Duration(90 * time.Second)})
-		time.Sleep(2 * time.Minute)
+		sleep(2 * time.Minute)
 		synctest.Wait()
 		f := e.failure(t, token)
 		if f.Type != sdk.FailTimeout || !f.Retryable || f.Message != "build.apply did not end within 1m30s" {
@@ -238,7 +238,7 @@ func TestWorkerResendsUntilAnswered(t *testing.T) {
 		for range 5 {
 			tokens = append(tokens, e.add(api.Assignment{Type: "echo"}))
 		}
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		for _, token := range tokens {
 			if r := e.result(t, token); r.Outcome != api.Done {
@@ -246,7 +246,7 @@ func TestWorkerResendsUntilAnswered(t *testing.T) {
 			}
 		}
 		e.lock(func() { e.polls = nil })
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		for _, p := range e.polls {
 			if len(p.Results) > 0 {
@@ -259,7 +259,7 @@ func TestWorkerResendsUntilAnswered(t *testing.T) {
 // One result the engine finds fault with must hold up neither the others nor itself.
 func TestWorkerContainsPoison(t *testing.T) {
 	bubble(t, func(_ context.Context, task *sdk.Task) (sdk.Result, error) {
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		return sdk.Done(task.With), nil
 	}, func(t *testing.T, e *engine, _ func()) {
 		bad := e.add(api.Assignment{Type: "do", With: json.RawMessage(`"bad"`)})
@@ -274,7 +274,7 @@ func TestWorkerContainsPoison(t *testing.T) {
 				return nil
 			}
 		})
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if r := e.result(t, good); r.Outcome != api.Done {
 			t.Errorf("the good result = %+v; want done", r)
@@ -295,19 +295,19 @@ func TestWorkerDrain(t *testing.T) {
 		{"ends at once", block, api.Interrupted, 0},
 		{"finishes within the grace", func(ctx context.Context, _ *sdk.Task) (sdk.Result, error) {
 			<-ctx.Done()
-			time.Sleep(3 * time.Second)
+			sleep(3 * time.Second)
 			return sdk.Done("well"), nil
 		}, api.Done, 3 * time.Second},
 		{"takes longer", func(ctx context.Context, _ *sdk.Task) (sdk.Result, error) {
 			<-ctx.Done()
-			time.Sleep(time.Minute)
+			sleep(time.Minute)
 			return sdk.Done("late"), nil
 		}, api.Interrupted, 10 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, c.do, func(t *testing.T, e *engine, stop func()) {
 				token := e.add(api.Assignment{Type: "do"})
-				time.Sleep(time.Second)
+				sleep(time.Second)
 				start := time.Now()
 				stop()
 				if got := e.result(t, token).Outcome; got != c.want {
@@ -317,7 +317,7 @@ func TestWorkerDrain(t *testing.T) {
 					t.Errorf("reported after %v; want %v", took, c.took)
 				}
 				later := e.add(api.Assignment{Type: "echo"})
-				time.Sleep(time.Minute)
+				sleep(time.Minute)
 				if _, ok := e.claims[later]; ok {
 					t.Error("a stopped worker took work")
 				}
@@ -361,7 +361,7 @@ func TestWorkerVariables(t *testing.T) {
 			}
 		})
 		token := e.add(api.Assignment{Type: "do", Secrets: []string{"hunter22"}})
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if got := string(e.result(t, token).Out); got != `{"refused":true}` {
 			t.Errorf("out = %s; want the variable with the secret refused", got)
@@ -374,7 +374,7 @@ func TestWorkerVariables(t *testing.T) {
 
 func TestWorkerVariableOfLostClaim(t *testing.T) {
 	bubble(t, func(ctx context.Context, task *sdk.Task) (sdk.Result, error) {
-		time.Sleep(time.Second)
+		sleep(time.Second)
 		err := task.SetVar(ctx, "a", 1)
 		if !errs.Is(err, errs.Conflict) || !errors.Is(context.Cause(ctx), sdk.ErrLost) {
 			panic(fmt.Sprintf("SetVar = %v, cause %v; want conflict and lost", err, context.Cause(ctx)))
@@ -384,7 +384,7 @@ func TestWorkerVariableOfLostClaim(t *testing.T) {
 		token := e.add(api.Assignment{Type: "do"})
 		synctest.Wait()
 		e.lock(func() { e.lost[token] = true })
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		synctest.Wait()
 		if len(e.results) > 0 || e.stale != 1 {
 			t.Errorf("%d results and %d stale calls; want none and one", len(e.results), e.stale)
