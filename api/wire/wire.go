@@ -151,10 +151,13 @@ func (r *Route) Param(in, name string) (Param, bool) { return r.param(in, name) 
 // In returns a pointer to a fresh In of the method.
 func (r *Route) In() reflect.Value { return reflect.New(r.Info.In) }
 
+// Of returns the parameter's field of the In that in points at, which can be set.
+func (p Param) Of(in reflect.Value) reflect.Value { return in.Elem().FieldByIndex(p.index) }
+
 // Get returns the value of the parameter in the In that in points at: a string, an int64, a bool, or
 // the text of a type that has one.
 func (p Param) Get(in reflect.Value) any {
-	v := in.Elem().FieldByIndex(p.index)
+	v := p.Of(in)
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		b, err := m.MarshalText()
 		if err != nil {
@@ -173,12 +176,12 @@ func (p Param) Get(in reflect.Value) any {
 }
 
 // Zero reports whether the parameter is not set in the In that in points at.
-func (p Param) Zero(in reflect.Value) bool { return in.Elem().FieldByIndex(p.index).IsZero() }
+func (p Param) Zero(in reflect.Value) bool { return p.Of(in).IsZero() }
 
 // Set sets the parameter in the In that in points at. It returns errs.Invalid where text is no value
 // of its type.
 func (p Param) Set(in reflect.Value, text string) error {
-	v := in.Elem().FieldByIndex(p.index)
+	v := p.Of(in)
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
 	}

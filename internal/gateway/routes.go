@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"tutti/api"
+	"tutti/api/wire"
+	"tutti/bus"
+)
+
+// open are the only routes that need no authentication.
+var open = []string{
+	"GET /{$}", "GET /assets/{file}", "GET /healthz", "GET /readyz", "GET /v1/openapi.json", "POST /v1/login", "POST /v1/bootstrap",
+}
+
+// The routes that are not methods of package api.
+const (
+	uploadRoute   = "POST /v1/namespaces/{namespace}/files"
+	downloadRoute = "GET /v1/namespaces/{namespace}/files/{id}/content"
+	streamRoute   = "GET /v1/namespaces/{namespace}/stream"
+)
+
+// handler answers a request, or returns the error to answer with.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// operation is a method of package api as it is served.
+type operation struct {
+	*wire.Route
+	params []paramSchema
+	body   *bodySchema // nil where the method takes none
+	limit  int64       // of the body, in bytes
+}
+
+// Limits of bodies, in bytes.
+const (
+	defaultLimit = 1 << 20
+	reportLimit  = 8 << 20 // what workers report in batches
+	applyLimit   = 16 << 20
+)
+
+// limits are the methods that take larger bodies.
+var limits = map[string]int64{
+	api.ApplyDefinitions.Name: applyLimit, api.ValidateDefinitions.Name: applyLimit,
+	api.PollTasks.Name: reportLimit, api.AppendLog.Name: reportLimit, api.CompleteTask.Name: reportLimit,
+}
+
+// routes serves everything there is.
+func (g *Gateway) routes() error {
+	var ops []*operation
+	for _, m := range api.Methods {
+		i := m.Info()
+		if i.HTTP == "" {
+			continue
+		}
+		r, err := wire.New(i)
+		if err != nil {
+			return err
+		}
+		op := &operation{Route: r, limit: defaultLimit}
+		if l, ok := limits[i.Name]; ok {
+			op.limit = l
+		}
+		if err := g.schema.add(op); err != nil {
+			return err
+		}
+		if err := g.handle(i.HTTP, i.Perm, g.method(op)); err != nil {
+			return fmt.Errorf("method %s: %w", i.Name, err)
+		}
+		ops = append(ops, op)
+	}
+	doc, err := g.schema.document(ops)
+	if err != nil {
+		return err
+	}
+	g.doc = doc
+	for _, r := range []struct {
+		pattern, perm string
+		h             handler
+	}{
+		{uploadRoute, "file.write", g.upload},
+		{downloadRoute, "file.read", g.download},
+		{streamRoute, "run.read", g.stream},
+		{"GET /{$}", bus.Open, page("index.html")},
+		{"GET /assets/{file}", bus.Open, asset},
+		{"GET /healthz", bus.Open, g.healthz},
+		{"GET /readyz", bus.Open, g.readyz},
+		{"GET /v1/openapi.json", bus.Open, g.openapi},
+	} {
+		if err := g.handle(r.pattern, r.perm, r.h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handle serves pattern with h for callers who are known, or, where perm is bus.Open and pattern is
+// one of open, for everybody. Whether they hold perm in the namespace is checked where h calls the
+// bus. A route that another has taken is an error.
+func (g *Gateway) handle(pattern, perm string, h handler) (err error) {
+	switch {
+	case perm == "" || perm == bus.System:
+		return fmt.Errorf("the route %s declares no permission for users", pattern)
+	case perm == bus.Open && !slices.Contains(open, pattern):
+		return fmt.Errorf("the route %s would need no authentication, and is no exception", pattern)
+	case perm != bus.Open:
+		h = g.authenticated(h)
+	}
+	defer func() {
+		if p := recover(); p != nil { // how ServeMux refuses a route that conflicts with another
+			err = fmt.Errorf("the route %s: %v", pattern, p)
+		}
+	}()
+	g.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			g.fail(w, r, err)
+		}
+	})
+	return nil
+}

@@ -1,0 +1,339 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"tutti/api"
+	"tutti/bus"
+	"tutti/errs"
+)
+
+const (
+	maxStreams = 1000
+	maxTopics  = 20
+	// streamPage is how many events are read of a topic at once.
+	streamPage = 500
+	// heartbeatEvery keeps proxies from closing a quiet stream, and shows the client that it lives.
+	heartbeatEvery = 15 * time.Second
+	// recheckEvery is how often it is asked whether the credential still holds: with what is
+	// remembered of it, within 5 s.
+	recheckEvery = 3 * time.Second
+	// lookEvery finds what a lost wake-up did not announce.
+	lookEvery = 5 * time.Second
+	// takeTime is how long a client may take to read what is sent.
+	takeTime = 10 * time.Second
+)
+
+// item is one message of a topic.
+type item struct {
+	pos  int64
+	typ  string
+	data any // nil moves the cursor without telling the client
+}
+
+// source reads one topic, or one service of the topic "events", from a position.
+type source struct {
+	topic string // as the client names it
+	key   string // in the cursor
+	wake  string // the subject that announces more
+	// read returns what comes after a position, whether there is more, and whether the topic ended.
+	read func(ctx context.Context, after int64) (items []item, more, ended bool, err error)
+
+	// last returns where it begins that is not told otherwise; nil is the start.
+	last func(ctx context.Context) (int64, error)
+
+	dirty atomic.Bool // something may have come
+	ended bool
+}
+
+// stream is one client that follows.
+type stream struct {
+	g       *Gateway
+	w       http.ResponseWriter
+	c       *http.ResponseController
+	secret  string
+	sources []*source
+	at      cursor
+	woken   chan struct{}
+	said    time.Time // when something was last sent
+}
+
+// errGone says that the client no longer takes what is sent.
+var errGone = errors.New("the client has gone")
+
+// stream answers with server-sent events until the client leaves, its credential no longer holds,
+// every topic has ended, or the server stops.
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
+	defer g.streams.Add(-1)
+	if g.streams.Add(1) > maxStreams {
+		e := errs.New(errs.Limited, "the server has %d streams, the most it takes", maxStreams).WithHint("follow several topics in one stream")
+		e.Retry = 5 * time.Second
+		return e
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	s := &stream{g: g, w: w, c: http.NewResponseController(w), secret: credentialOf(ctx).secret, woken: make(chan struct{}, 1)}
+	if err := s.open(ctx, r); err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead || s.send(": here\n\n") != nil {
+		return nil
+	}
+	if err := s.run(ctx); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
+		p := document(err, bus.TraceFrom(ctx))
+		b, _ := json.Marshal(p) // strings and numbers
+		_ = s.send(fmt.Sprintf("event: error\ndata: %s\n\n", b))
+	}
+	return nil
+}
+
+// open finds the topics of r, checks that the caller may follow them, and where each begins.
+func (s *stream) open(ctx context.Context, r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return malformed("the query is malformed")
+	}
+	for name := range query {
+		if name != "topic" && name != "after" {
+			return errs.New(errs.Invalid, "one thing is wrong with the request").
+				WithProblems(errs.Problem{Location: "query." + clip(name), Message: "unknown parameter", Hint: "known are topic, after"})
+		}
+	}
+	after := query.Get("after")
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		after = last // a browser repeats the address it began with, and adds where it got to
+	}
+	if s.at, err = parseCursor(after); err != nil {
+		return err
+	}
+	topics := query["topic"]
+	if len(topics) == 0 || len(topics) > maxTopics {
+		return errs.New(errs.Invalid, "a stream has 1 to %d topics, not %d", maxTopics, len(topics)).WithHint("topics are run:ID, log:ID and events")
+	}
+	ns, err := s.g.namespace(r, "run.read")
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	kept := cursor{}
+	for _, t := range topics {
+		topic, start, err := splitTopic(t)
+		if err != nil {
+			return err
+		}
+		if seen[topic] {
+			return errs.New(errs.Invalid, "the topic %q is given twice", topic)
+		}
+		seen[topic] = true
+		sources, err := s.topic(ctx, ns, topic)
+		if err != nil {
+			return err
+		}
+		for _, src := range sources {
+			pos, ok := s.at[src.key]
+			switch {
+			case ok:
+			case start >= 0:
+				pos = start
+			case src.last != nil:
+				if pos, err = src.last(ctx); err != nil {
+					return err
+				}
+			}
+			kept[src.key] = pos
+		}
+		s.sources = append(s.sources, sources...)
+	}
+	s.at = kept
+	return s.listen(ctx)
+}
+
+// splitTopic takes "run:ID@12" apart; start is -1 where it is not given.
+func splitTopic(t string) (topic string, start int64, err error) {
+	topic, from, ok := strings.Cut(t, "@")
+	if !ok {
+		return topic, -1, nil
+	}
+	if start, err = strconv.ParseInt(from, 10, 64); err != nil || start < 0 {
+		return "", 0, errs.New(errs.Invalid, "the topic %q starts at no number", clip(t))
+	}
+	return topic, start, nil
+}
+
+// listen makes wake-ups mark the sources they are about.
+func (s *stream) listen(ctx context.Context) error {
+	for _, src := range s.sources {
+		src.dirty.Store(true)
+		err := s.g.bus.OnWake(ctx, src.wake, func() {
+			src.dirty.Store(true)
+			select {
+			case s.woken <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// topic returns the sources of a topic, after making sure that the caller may see it.
+func (s *stream) topic(ctx context.Context, ns, topic string) ([]*source, error) {
+	if topic == "events" {
+		return s.events(ns), nil
+	}
+	kind, name, _ := strings.Cut(topic, ":")
+	if kind != "run" && kind != "log" || name == "" || len(name) > 64 {
+		return nil, errs.New(errs.Invalid, "%q is no topic", clip(topic)).WithHint("topics are run:ID, log:ID and events")
+	}
+	run, err := api.GetRun.Call(ctx, s.g.bus, api.GetRunIn{NS: api.NS{Namespace: ns}, ID: api.RunID(name)})
+	if err != nil {
+		return nil, err
+	}
+	src := &source{topic: topic, key: kind + ":" + string(run.ID)}
+	if kind == "run" {
+		src.wake, src.read = api.RunChanged(run.ID), s.runEvents(ns, run.ID)
+	} else {
+		src.wake, src.read = api.LogChanged(run.ID), s.logLines(ns, run.ID)
+	}
+	return []*source{src}, nil
+}
+
+// run sends what comes until the stream has to end; nil where nothing more is to be said.
+func (s *stream) run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	checked, looked := time.Now(), time.Now()
+	for {
+		busy, err := s.round(ctx)
+		if err != nil {
+			return err
+		}
+		if s.over() {
+			return nil
+		}
+		if time.Since(checked) >= recheckEvery {
+			if _, err := s.g.auth.who(ctx, s.secret); err != nil && !errs.Is(err, errs.Unavailable) {
+				return err
+			}
+			checked = time.Now()
+		}
+		if time.Since(s.said) >= heartbeatEvery {
+			if err := s.send(": still here\n\n"); err != nil {
+				return err
+			}
+		}
+		if time.Since(looked) >= lookEvery {
+			looked = time.Now()
+			for _, src := range s.sources {
+				src.dirty.Store(true)
+			}
+		}
+		if busy {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.g.closing:
+			return nil
+		case <-s.woken:
+		case <-tick.C:
+		}
+	}
+}
+
+// over reports whether every topic has ended.
+func (s *stream) over() bool {
+	for _, src := range s.sources {
+		if !src.ended {
+			return false
+		}
+	}
+	return true
+}
+
+// round sends a page of each source that may have something; busy says that there is more.
+func (s *stream) round(ctx context.Context) (busy bool, err error) {
+	for _, src := range s.sources {
+		if src.ended || !src.dirty.Swap(false) {
+			continue
+		}
+		items, more, ended, err := src.read(ctx, s.at[src.key])
+		if errs.Is(err, errs.Unavailable) {
+			continue // it is looked at again; the client sees heartbeats until then
+		}
+		if err != nil {
+			return false, err
+		}
+		if ended {
+			pos := s.at[src.key]
+			if len(items) > 0 {
+				pos = items[len(items)-1].pos
+			}
+			src.ended = true
+			items = append(items, item{pos, "end", json.RawMessage("null")})
+		}
+		if err := s.deliver(src, items); err != nil {
+			return false, err
+		}
+		if more {
+			src.dirty.Store(true)
+			busy = true
+		}
+	}
+	return busy, nil
+}
+
+// deliver sends items of a source, each with the cursor to continue after it.
+func (s *stream) deliver(src *source, items []item) error {
+	var b strings.Builder
+	for _, i := range items {
+		s.at[src.key] = i.pos
+		if i.data == nil {
+			continue
+		}
+		data, err := json.Marshal(map[string]any{"topic": src.topic, "data": i.data})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "id: %s\nevent: %s\ndata: %s\n\n", s.at, i.typ, data)
+		if b.Len() > 256<<10 {
+			if err := s.send(b.String()); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return s.send(b.String())
+}
+
+// send writes text to the client, who has takeTime to take it.
+func (s *stream) send(text string) error {
+	_ = s.c.SetWriteDeadline(time.Now().Add(takeTime)) // where there is a connection
+	s.said = time.Now()
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return errGone
+	}
+	if err := s.c.Flush(); err != nil {
+		return errGone
+	}
+	return nil
+}

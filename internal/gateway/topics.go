@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tutti/api"
+	"tutti/bus"
+	"tutti/internal/service"
+)
+
+// runEvents reads what happened in a run, as whoever follows.
+func (s *stream) runEvents(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
+	return func(ctx context.Context, after int64) ([]item, bool, bool, error) {
+		p, err := api.RunEvents.Call(ctx, s.g.bus, api.RunEventsIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
+		if err != nil {
+			return nil, false, false, err
+		}
+		items := make([]item, len(p.Items))
+		for i, e := range p.Items {
+			items[i] = item{e.Seq, "run", e}
+		}
+		return items, len(items) >= streamPage, false, nil
+	}
+}
+
+// logLines reads the log of a run, as whoever follows; it ends with the run.
+func (s *stream) logLines(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
+	return func(ctx context.Context, after int64) ([]item, bool, bool, error) {
+		p, err := api.ReadLog.Call(ctx, s.g.bus, api.ReadLogIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
+		if err != nil {
+			return nil, false, false, err
+		}
+		items := make([]item, len(p.Lines))
+		for i, l := range p.Lines {
+			items[i] = item{l.Pos, "log", l}
+		}
+		return items, p.More, p.Ended && !p.More, nil
+	}
+}
+
+// cloudEvent is an event of a service as it leaves, after CloudEvents 1.0 with the extensions
+// namespace and trace.
+type cloudEvent struct {
+	SpecVersion string          `json:"specversion"`
+	ID          string          `json:"id"`
+	Source      string          `json:"source"`
+	Type        string          `json:"type"`
+	Subject     string          `json:"subject"`
+	Time        time.Time       `json:"time"`
+	ContentType string          `json:"datacontenttype"`
+	Namespace   string          `json:"namespace"`
+	Trace       string          `json:"trace,omitempty"`
+	Data        json.RawMessage `json:"data,omitempty"`
+}
+
+// events returns a source for each service: what it commits in the namespace. Followers need
+// run.read, which was checked when the stream was opened.
+func (s *stream) events(ns string) []*source {
+	var all []*source
+	for _, name := range s.g.c.Services {
+		all = append(all, &source{topic: "events", key: "events/" + name, wake: service.WakeSubject(name), last: s.g.newest(name),
+			read: func(ctx context.Context, after int64) ([]item, bool, bool, error) {
+				p, err := service.Events(name).Call(bus.AsService(ctx, "gateway"), s.g.bus, service.ReadEvents{After: after, Limit: streamPage})
+				if err != nil {
+					return nil, false, false, err
+				}
+				items := make([]item, len(p.Records))
+				for i, r := range p.Records {
+					items[i].pos = r.Pos
+					if r.Namespace != ns {
+						continue
+					}
+					items[i].typ = "event"
+					items[i].data = cloudEvent{"1.0", fmt.Sprintf("%s/%d", name, r.Pos), "/tutti/" + name, r.Type, r.Subject, r.At,
+						"application/json", r.Namespace, r.Trace, r.Data}
+				}
+				return items, p.More, false, nil
+			}})
+	}
+	return all
+}
+
+// newest returns the position of the newest event of a service, 0 where it has none. Services only tell
+// what comes after a position, so it is found by doubling, then by halving.
+func (g *Gateway) newest(name string) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		past := func(pos int64) (bool, error) {
+			p, err := service.Events(name).Call(bus.AsService(ctx, "gateway"), g.bus, service.ReadEvents{After: pos, Limit: 1})
+			return len(p.Records) == 0, err
+		}
+		low, high := int64(0), int64(1)
+		for {
+			none, err := past(high)
+			if err != nil {
+				return 0, err
+			}
+			if none {
+				break
+			}
+			low, high = high, high*2
+		}
+		for low < high {
+			mid := low + (high-low)/2
+			none, err := past(mid)
+			switch {
+			case err != nil:
+				return 0, err
+			case none:
+				high = mid
+			default:
+				low = mid + 1
+			}
+		}
+		return low, nil
+	}
+}
