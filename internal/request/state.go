@@ -1,0 +1,82 @@
+package request
+
+import (
+	"slices"
+
+	"tutti/api"
+	"tutti/errs"
+)
+
+// The decisions about where a request stands, as functions of what is stored and what happened.
+
+// mayStart reports whether run.start is to be called for r: for the first time or, where the answer
+// was lost, again.
+func mayStart(r row) bool { return r.State == api.Pending && r.Run == "" }
+
+// started is r once its run is known. The end of the run may have been heard of before: that stays.
+func started(r row, run api.RunID) row {
+	if r.Run == "" {
+		r.Run = run
+	}
+	if r.State == api.Pending {
+		r.State = api.Running
+	}
+	return r
+}
+
+// belongs reports whether run is the one that carries out r, and not a run inside it or a copy.
+func belongs(r row, run api.Run) bool {
+	return run.Parent == nil && run.Namespace == r.Namespace && run.Request == r.ID && (r.Run == "" || r.Run == run.ID)
+}
+
+// finished is r after its run ended. A run that was retried or undone ends again, and so does r.
+func finished(r row, run api.Run) row {
+	r.Run, r.State, r.Flags = run.ID, run.State, run.Flags
+	r.Failure, r.Outputs, r.Ended = run.Failure, run.Outputs, run.Ended
+	r.Endings++
+	return r
+}
+
+// refused is r after run.start was refused for good.
+func refused(r row, err error) row {
+	e := errs.Public(err)
+	f := api.Failure{Type: "start", Message: "the run was not started: " + e.Error(), Hint: e.Hint}
+	if f.Hint == "" {
+		f.Hint = "tell the author of workflow " + r.Workflow + ", or submit the request again"
+	}
+	r.State, r.Flags, r.Failure = api.Failed, nil, &api.RunFail{Failure: f}
+	r.Endings++
+	return r
+}
+
+// cancelStep is what cancelling a request takes.
+type cancelStep int
+
+const (
+	cancelNothing cancelStep = iota // it is cancelled, or being cancelled
+	cancelHere                      // no run was asked for: it ends here
+	cancelLater                     // a run was asked for: it is cancelled as soon as it is known
+	cancelRun                       // the run has to be cancelled
+)
+
+// cancelling decides how r is cancelled. It returns errs.Conflict where it ended in another way.
+func cancelling(r row) (row, cancelStep, error) {
+	switch {
+	case r.State == api.Cancelled:
+		return r, cancelNothing, nil
+	case r.State.Ended():
+		return r, 0, errs.New(errs.Conflict, "request %s has already %s", r.ID, r.State).
+			WithHint("what it did can be undone: tutti run undo %s", r.Run)
+	case slices.Contains(r.Flags, api.Stopping):
+		return r, cancelNothing, nil
+	case r.Run == "" && !r.Starting:
+		r.State = api.Cancelled
+		r.Endings++
+		return r, cancelHere, nil
+	}
+	r.Flags = append(slices.Clone(r.Flags), api.Stopping)
+	if r.Run == "" {
+		return r, cancelLater, nil
+	}
+	return r, cancelRun, nil
+}
