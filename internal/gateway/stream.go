@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -112,65 +113,75 @@ func (s *stream) open(ctx context.Context, r *http.Request) error {
 				WithProblems(errs.Problem{Location: "query." + clip(name), Message: "unknown parameter", Hint: "known are topic, after"})
 		}
 	}
+	starts, err := parseTopics(query["topic"])
+	if err != nil {
+		return err
+	}
 	after := query.Get("after")
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = last // a browser repeats the address it began with, and adds where it got to
 	}
-	if s.at, err = parseCursor(after); err != nil {
+	resumed, err := parseCursor(after)
+	if err != nil {
 		return err
-	}
-	topics := query["topic"]
-	if len(topics) == 0 || len(topics) > maxTopics {
-		return errs.New(errs.Invalid, "a stream has 1 to %d topics, not %d", maxTopics, len(topics)).WithHint("topics are run:ID, log:ID and events")
 	}
 	ns, err := s.g.namespace(r, "run.read")
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
-	kept := cursor{}
-	for _, t := range topics {
-		topic, start, err := splitTopic(t)
-		if err != nil {
-			return err
-		}
-		if seen[topic] {
-			return errs.New(errs.Invalid, "the topic %q is given twice", topic)
-		}
-		seen[topic] = true
-		sources, err := s.topic(ctx, ns, topic)
+	s.at = cursor{}
+	for _, st := range starts {
+		sources, err := s.topic(ctx, ns, st.topic)
 		if err != nil {
 			return err
 		}
 		for _, src := range sources {
-			pos, ok := s.at[src.key]
+			pos, ok := resumed[src.key]
 			switch {
 			case ok:
-			case start >= 0:
-				pos = start
+			case st.pos >= 0:
+				pos = st.pos
 			case src.last != nil:
 				if pos, err = src.last(ctx); err != nil {
 					return err
 				}
 			}
-			kept[src.key] = pos
+			s.at[src.key] = pos
 		}
 		s.sources = append(s.sources, sources...)
 	}
-	s.at = kept
 	return s.listen(ctx)
 }
 
-// splitTopic takes "run:ID@12" apart; start is -1 where it is not given.
-func splitTopic(t string) (topic string, start int64, err error) {
-	topic, from, ok := strings.Cut(t, "@")
-	if !ok {
-		return topic, -1, nil
+// start is a topic, and the number after which it was asked to begin; -1 where none was.
+type start struct {
+	topic string
+	pos   int64
+}
+
+// parseTopics reads topics such as "run:ID" and "run:ID@12".
+func parseTopics(topics []string) ([]start, error) {
+	if len(topics) == 0 || len(topics) > maxTopics {
+		return nil, errs.New(errs.Invalid, "a stream has 1 to %d topics, not %d", maxTopics, len(topics)).WithHint("topics are run:ID, log:ID and events")
 	}
-	if start, err = strconv.ParseInt(from, 10, 64); err != nil || start < 0 {
-		return "", 0, errs.New(errs.Invalid, "the topic %q starts at no number", clip(t))
+	var all []start
+	for _, t := range topics {
+		st := start{pos: -1}
+		var from string
+		var given bool
+		if st.topic, from, given = strings.Cut(t, "@"); given {
+			n, err := strconv.ParseInt(from, 10, 64)
+			if err != nil || n < 0 {
+				return nil, errs.New(errs.Invalid, "the topic %q starts at no number", clip(t))
+			}
+			st.pos = n
+		}
+		if slices.ContainsFunc(all, func(x start) bool { return x.topic == st.topic }) {
+			return nil, errs.New(errs.Invalid, "the topic %q is given twice", clip(st.topic))
+		}
+		all = append(all, st)
 	}
-	return topic, start, nil
+	return all, nil
 }
 
 // listen makes wake-ups mark the sources they are about.
