@@ -1,0 +1,478 @@
+package core
+
+import (
+	"container/heap"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tutti/api"
+	"tutti/internal/workflow/dag"
+)
+
+// apply makes e part of the state. It takes no decision: what follows from e is in later events.
+func (r *Run) apply(e *Event) error {
+	r.Seq++
+	switch e.Type {
+	case Created:
+		return r.applyCreated(e)
+	case Stopping:
+		return r.applyStopping(e)
+	case Undoing:
+		r.applyUndoing(e)
+		return nil
+	case Finishing:
+		r.closeUndo()
+		r.phase = inFinally
+		r.outcome = e.State
+		r.finally = r.newScope(r.Graph.Finally, nil, "finally.")
+		return nil
+	case Ended:
+		r.applyEnded(e)
+		return nil
+	case Retried:
+		return r.applyRetried(e)
+	}
+	if e.Type == Abandoned && e.Path == "" {
+		r.applyAbandoned(r.current(), e.Cause)
+		return nil
+	}
+	n := r.nodes[e.Path]
+	if n == nil {
+		return fmt.Errorf("event %d %s: no task %q", r.Seq, e.Type, e.Path)
+	}
+	switch e.Type {
+	case Started:
+		r.activate(n)
+		r.nextAttempt(n, e.Attempt)
+		n.input, n.secrets, n.child = e.Input, e.Secrets, api.RunID(e.Child)
+		r.setRunning(n)
+		if e.Until > 0 {
+			r.timer(e.Until, n, timerGroup)
+		}
+	case Opened:
+		return r.applyOpened(n, e)
+	case Waits:
+		r.activate(n)
+		if e.Attempt > n.attempt {
+			r.nextAttempt(n, e.Attempt)
+		}
+		n.input = e.Input
+		r.setWaiting(n, e.Reason, e.Until)
+		n.asked = r.now
+	case Claimed:
+		n.claim, n.worker = e.Claim, e.By
+		r.tryOf(n).Worker = e.By
+	case Lost:
+		r.endTry(n, api.Failed, e.Failure)
+		n.losses++
+		n.claim, n.worker = "", ""
+	case VarsSet:
+		vars := make(map[string]rawJSON, len(n.vars)+len(e.Vars))
+		for k, v := range n.vars {
+			vars[k] = v
+		}
+		for k, v := range e.Vars {
+			vars[k] = v
+		}
+		n.vars = vars // a copy: dispatched attempts hold the old one
+		if e.Claim != "" {
+			n.claim, n.worker = e.Claim, e.By
+		}
+	case Parked:
+		n.parked, n.claim, n.worker = true, e.Claim, e.By
+		r.setWaiting(n, e.Reason, e.Until)
+	case Expanded:
+		return r.applyExpanded(n, e)
+	case Retrying:
+		r.endTry(n, api.Failed, e.Failure)
+		n.fails++
+		n.failure, n.claim, n.worker, n.parked, n.doom = e.Failure, "", "", false, nil
+		r.setWaiting(n, e.Reason, e.Until)
+	case Paused:
+		r.endTry(n, api.Failed, e.Failure)
+		n.paused, n.failure, n.claim, n.worker, n.parked = true, e.Failure, "", "", false
+		r.setWaiting(n, e.Reason, 0)
+	case Done, FailedTask, SkippedBy, CancelledT:
+		r.applyFinal(n, e)
+	case Abandoned:
+		r.applyAbandoned(n.body, e.Cause)
+	default:
+		return fmt.Errorf("event %d has the unknown type %q; it was written by a newer version", r.Seq, e.Type)
+	}
+	return nil
+}
+
+func (r *Run) applyCreated(e *Event) error {
+	if e.Meta == nil {
+		return fmt.Errorf("event %d: run.created without meta", r.Seq)
+	}
+	r.Meta = *e.Meta
+	r.Inputs, r.varsJSON, r.Created = e.Input, e.Vars, r.now
+	if err := json.Unmarshal(orEmpty(e.Input), &r.inputs); err != nil {
+		return fmt.Errorf("inputs: %w", err)
+	}
+	r.vars = make(map[string]any, len(e.Vars))
+	for k, raw := range e.Vars {
+		var v any
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return fmt.Errorf("var %s: %w", k, err)
+		}
+		r.vars[k] = v
+	}
+	r.State = api.Running
+	r.root = r.newScope(r.Graph.Tasks, nil, "")
+	if d := r.Graph.Deadline; d > 0 {
+		r.timer(r.now+d.Microseconds(), nil, timerRun)
+	}
+	return nil
+}
+
+func orEmpty(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage("{}")
+	}
+	return raw
+}
+
+// newScope makes the nodes of a map of tasks; those that wait for nothing are ready.
+func (r *Run) newScope(def *dag.Scope, owner *node, prefix string) *scope {
+	s := &scope{def: def, owner: owner, nodes: make([]*node, len(def.Tasks)), unsettled: len(def.Tasks)}
+	block := make([]node, len(def.Tasks))
+	for i, t := range def.Tasks {
+		n := &block[i]
+		*n = node{task: t, in: s, path: prefix + t.ID, state: api.Pending, unmet: len(t.Deps), isEach: t.Each != nil}
+		s.nodes[i] = n
+		r.add(n)
+		if n.unmet == 0 {
+			r.ready = append(r.ready, n)
+		}
+	}
+	if len(s.nodes) == 0 {
+		r.touched = append(r.touched, s)
+	}
+	return s
+}
+
+// add registers n, in the place of an earlier node of the same path.
+func (r *Run) add(n *node) {
+	if old := r.nodes[n.path]; old != nil {
+		n.pos = old.pos
+		r.order[n.pos] = n
+		old.dead = true
+	} else {
+		n.pos = len(r.order)
+		r.order = append(r.order, n)
+	}
+	r.nodes[n.path] = n
+}
+
+// drop takes the nodes of s, and of the scopes below it, out of the run.
+func (r *Run) drop(s *scope) {
+	if s == nil {
+		return
+	}
+	for _, n := range s.nodes {
+		r.drop(n.body)
+		if n.dead {
+			continue
+		}
+		n.dead = true
+		r.dead++
+		delete(r.nodes, n.path)
+	}
+	if r.dead < 64 || r.dead < len(r.order)/2 {
+		return
+	}
+	kept := r.order[:0]
+	for _, n := range r.order {
+		if !n.dead {
+			n.pos = len(kept)
+			kept = append(kept, n)
+		}
+	}
+	r.order, r.dead = kept, 0
+}
+
+func (r *Run) activate(n *node) {
+	if !n.active {
+		n.active = true
+		n.in.active++
+		if n.ready == 0 {
+			n.ready = r.now
+		}
+		if d := n.task.Deadline; d > 0 && !n.isItem {
+			r.timer(n.ready+d.Microseconds(), n, timerDeadline)
+		}
+	}
+}
+
+// leave takes n out of the counts of what runs and waits.
+func (r *Run) leave(n *node) {
+	switch {
+	case n.state == api.Running && n.body == nil:
+		r.running--
+	case n.state == api.Waiting:
+		r.waiting--
+	}
+}
+
+func (r *Run) setRunning(n *node) {
+	r.leave(n)
+	n.state, n.reason, n.until, n.paused, n.failure = api.Running, nil, 0, false, nil
+	if n.body == nil {
+		r.running++
+	}
+}
+
+func (r *Run) setWaiting(n *node, why *api.Reason, until int64) {
+	r.leave(n)
+	n.state, n.reason, n.until = api.Waiting, why, until
+	r.waiting++
+	if until > 0 {
+		k := timerWait
+		if why != nil && why.Kind == "retry" {
+			k = timerRetry
+		}
+		r.timer(until, n, k)
+	}
+}
+
+func (r *Run) nextAttempt(n *node, number int) {
+	n.attempt = number
+	n.started = r.now
+	n.claim, n.worker, n.parked = "", "", false
+	n.tries = append(n.tries, api.Attempt{Number: number, State: api.Running, Started: micros(r.now)})
+}
+
+func (r *Run) tryOf(n *node) *api.Attempt {
+	if len(n.tries) == 0 {
+		n.tries = append(n.tries, api.Attempt{Number: n.attempt, Started: micros(r.now)})
+	}
+	return &n.tries[len(n.tries)-1]
+}
+
+func (r *Run) endTry(n *node, s api.State, f *api.Failure) {
+	if len(n.tries) == 0 {
+		return
+	}
+	t := r.tryOf(n)
+	if t.Ended.IsZero() {
+		t.State, t.Ended, t.Failure = s, micros(r.now), f
+	}
+}
+
+func micros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func (r *Run) applyOpened(n *node, e *Event) error {
+	r.activate(n)
+	r.leave(n)
+	r.drop(n.body)
+	n.failure, n.doom, n.paused = nil, nil, false
+	n.state, n.reason, n.until = api.Running, nil, 0
+	if !n.isEach {
+		r.nextAttempt(n, e.Attempt)
+		n.body = r.newScope(n.task.Body, n, n.path+".")
+		if e.Until > 0 {
+			r.timer(e.Until, n, timerGroup)
+		}
+		return nil
+	}
+	n.started = r.now
+	var items []any
+	if err := json.Unmarshal(e.Items, &items); err != nil || len(items) != len(e.Keys) {
+		return fmt.Errorf("event %d: %d keys and items %.40s: %v", r.Seq, len(e.Keys), e.Items, err)
+	}
+	ea := n.task.Each
+	s := &scope{owner: n, items: true, unsettled: len(items), nodes: make([]*node, len(items)),
+		parallel: ea.Parallel.Of(len(items), true), tolerate: ea.Tolerate.Of(len(items), false)}
+	block := make([]node, len(items))
+	for i := range items {
+		c := &block[i]
+		*c = node{task: n.task, in: s, path: n.path + "[" + e.Keys[i] + "]", key: e.Keys[i], item: items[i], isItem: true, state: api.Pending}
+		s.nodes[i] = c
+		r.add(c)
+	}
+	n.body = s
+	r.touched = append(r.touched, s)
+	return nil
+}
+
+func (r *Run) applyExpanded(n *node, e *Event) error {
+	g, err := r.load(e.Doc)
+	if err != nil {
+		return fmt.Errorf("event %d: expansion of %s: %w", r.Seq, n.path, err)
+	}
+	r.endTry(n, api.Succeeded, nil)
+	r.leave(n)
+	n.state, n.claim, n.worker, n.parked = api.Running, "", "", false
+	t := *n.task // the task, as a group
+	t.Body, t.Outputs, t.Each = g.Tasks, g.Outputs, nil
+	n.task = &t
+	n.body = r.newScope(g.Tasks, n, n.path+".")
+	return nil
+}
+
+func (r *Run) applyFinal(n *node, e *Event) {
+	r.leave(n)
+	if n.active {
+		n.active = false
+		n.in.active--
+	}
+	if e.Attempt > n.attempt {
+		r.nextAttempt(n, e.Attempt)
+	}
+	if e.Input != nil {
+		n.input = e.Input
+	}
+	n.ended, n.reason, n.until, n.claim, n.parked, n.paused = r.now, nil, 0, "", false, false
+	switch e.Type {
+	case Done:
+		n.state, n.out, n.outOK, n.failure = api.Succeeded, e.Out, false, nil
+		r.endTry(n, api.Succeeded, nil)
+		if n.undoes == nil && (n.task.Undo != nil || n.child != "") && !n.isEach {
+			r.completed = append(r.completed, n)
+		}
+	case FailedTask:
+		n.state, n.failure = api.Failed, e.Failure
+		if e.Cause == refused {
+			n.child = ""
+		}
+		r.endTry(n, api.Failed, e.Failure)
+	case SkippedBy:
+		n.state, n.why = api.Skipped, e.Cause
+	case CancelledT:
+		n.state, n.why = api.Cancelled, e.Cause
+		r.endTry(n, api.Cancelled, nil)
+	}
+	if n.undoes != nil {
+		n.undoes.undo = n.state
+	}
+	r.settle(n)
+}
+
+// settle tells the neighbours of n that it has its last state.
+func (r *Run) settle(n *node) {
+	s := n.in
+	s.unsettled--
+	r.touched = append(r.touched, s)
+	if n.state == api.Failed {
+		s.failures++
+		switch {
+		case s.items:
+			if s.failures > s.tolerate {
+				r.markFailing(s, n)
+			} else {
+				r.degraded = true
+			}
+		case n.tolerated():
+			r.degraded = true
+		default:
+			r.markFailing(s, n)
+		}
+	}
+	if s.items {
+		return
+	}
+	for _, d := range n.task.Dependents {
+		m := s.nodes[d.On.Index]
+		m.unmet--
+		if d.Kind == dag.Succeeded && n.state != api.Succeeded && m.blocker == nil {
+			m.blocker = n
+		}
+		if m.unmet == 0 {
+			r.ready = append(r.ready, m)
+		}
+	}
+}
+
+// markFailing says that s will fail because of n: nothing new starts in it. Where that makes the
+// failure of the scopes around it inevitable, the same holds there.
+func (r *Run) markFailing(s *scope, n *node) {
+	for s != nil && !s.failing {
+		s.failing = true
+		s.cause = n
+		o := s.owner
+		if o == nil || o.doom == nil && r.mayRetry(o) {
+			return
+		}
+		if e := o.task.OnError; !o.isItem && (e == dag.Continue || e == dag.Pause) {
+			return
+		}
+		if o.in.items && o.in.failures+1 <= o.in.tolerate {
+			return
+		}
+		s = o.in
+	}
+}
+
+// mayRetry says whether a group has attempts left, whatever the condition will say.
+func (r *Run) mayRetry(n *node) bool {
+	return n.task.Retry != nil && !n.isEach && n.fails < n.task.Retry.Max
+}
+
+func (r *Run) applyAbandoned(s *scope, why string) {
+	for _, n := range s.nodes {
+		if n.state == api.Pending {
+			n.state, n.why, n.ended, n.left = api.Skipped, why, r.now, true
+			s.unsettled--
+		}
+	}
+}
+
+// applyStopping stops a scope and all below it.
+func (r *Run) applyStopping(e *Event) error {
+	s := r.root
+	if e.Path != "" {
+		n := r.nodes[e.Path]
+		if n == nil {
+			return fmt.Errorf("event %d: no task %q", r.Seq, e.Path)
+		}
+		n.doom = e.Failure
+		if n.body == nil {
+			return nil
+		}
+		s = n.body
+	} else {
+		r.stopWhy, r.stopBy = e.Cause, e.By
+		if r.phase == inFinally {
+			s = r.finally
+		} else if r.phase == inUndo {
+			s = r.undo
+		}
+		if e.Failure != nil && r.Failure == nil {
+			r.Failure = &api.RunFail{Task: e.Task, Failure: *e.Failure}
+		}
+	}
+	r.stop(s)
+	return nil
+}
+
+func (r *Run) stop(s *scope) {
+	s.stopping = true
+	r.touched = append(r.touched, s)
+	for _, n := range s.nodes {
+		if n.active && n.body != nil {
+			r.stop(n.body)
+		}
+	}
+}
+
+// closeUndo notes that everything was undone.
+func (r *Run) closeUndo() {
+	if r.phase == inUndo {
+		r.undone = r.undo.failures == 0 && r.undo.unsettled == 0
+	}
+}
+
+func (r *Run) applyEnded(e *Event) {
+	r.closeUndo()
+	r.phase = atEnd
+	r.State, r.Outputs, r.EndedAt, r.Reason = e.State, e.Out, r.now, nil
+	r.outcome = e.State
+	if e.Failure != nil {
+		r.Failure = &api.RunFail{Task: e.Task, Failure: *e.Failure}
+	}
+	r.timers = nil
+	heap.Init(&r.timers)
+}

@@ -1,0 +1,375 @@
+// Package core decides what happens in a run: a deterministic function of its state, one command and
+// the time. It does no I/O, reads no clock and draws no lots, so a simulator can crash, repeat and
+// reorder everything around it.
+//
+// A Run changes only by events. A command (Start, Report, Fire, Cancel, …) decides, emits events and
+// applies them at once; the shell stores the events before it lets their effects out. Loading a run is
+// applying its stored events again: no expression is evaluated twice, so a newer build with other
+// expressions or defaults shows the same past.
+package core
+
+import (
+	"container/heap"
+	"encoding/json"
+
+	"tutti/api"
+	"tutti/errs"
+	"tutti/internal/workflow/dag"
+	"tutti/internal/workflow/expr"
+)
+
+// Run is the state of one run. It is not safe for concurrent use.
+type Run struct {
+	Meta
+	Graph *dag.Graph
+
+	Seq     int64 // number of the last event
+	State   api.State
+	Flags   []api.Flag
+	Failure *api.RunFail
+	Reason  *api.Reason
+	Inputs  json.RawMessage
+	Outputs json.RawMessage
+	Created int64
+	EndedAt int64
+
+	load     Loader
+	inputs   any
+	vars     map[string]any
+	varsJSON map[string]rawJSON
+	phase    phase
+	outcome  api.State // of the main part, once it is over
+	degraded bool
+	stopWhy  string
+	stopBy   string
+	undone   bool
+
+	root    *scope
+	undo    *scope
+	finally *scope
+	nodes   map[string]*node
+	order   []*node // in the order of their creation; dead ones are skipped
+	dead    int     // how many of order are
+	// completed are the tasks that have something to undo, in the order they succeeded.
+	completed []*node
+
+	running int // nodes that are running calls
+	waiting int // nodes that wait
+	timers  timerHeap
+
+	now     int64
+	emitted []Event
+	effects Effects
+	ready   []*node
+	touched []*scope
+}
+
+// Loader compiles the document of an expansion.
+type Loader func(doc []byte) (*dag.Graph, error)
+
+type phase uint8
+
+const (
+	inMain phase = iota
+	inUndo
+	inFinally
+	atEnd
+)
+
+// scope is a set of nodes that end together: the tasks of a map, or the items of an `each`.
+type scope struct {
+	def       *dag.Scope
+	owner     *node // nil for the top scopes
+	nodes     []*node
+	items     bool // the items of an `each`, or the steps of an undo
+	parallel  int  // of items; 0 is no bound
+	tolerate  int  // of items
+	next      int  // first item not looked at
+	unsettled int
+	active    int
+	failures  int
+	failing   bool
+	stopping  bool
+	closed    bool
+	told      bool  // what was active when it was stopped knows
+	cause     *node // whose failure made it fail
+}
+
+// node is a task as it runs: a call, a group, an `each` or one item of it.
+type node struct {
+	task    *dag.Task
+	in      *scope
+	path    string
+	item    any
+	isItem  bool
+	isEach  bool
+	undoes  *node // the task that this one undoes
+	key     string
+	state   api.State
+	unmet   int
+	blocker *node
+
+	attempt int
+	fails   int // failed attempts since the start or a person's retry
+	losses  int // workers lost in a row
+	active  bool
+	input   json.RawMessage
+	edited  json.RawMessage // input given by a person for the next attempt
+	secrets []expr.SecretUse
+	out     json.RawMessage
+	outAny  any
+	outOK   bool
+	failure *api.Failure
+	reason  *api.Reason
+	vars    map[string]rawJSON
+	claim   string
+	worker  string
+	parked  bool
+	paused  bool
+	asked   int64
+	until   int64
+	why     string       // of a skip
+	left    bool         // it never started because something else failed or was stopped
+	dead    bool         // another node took its place
+	pos     int          // in Run.order
+	doom    *api.Failure // what a stopped group failed of
+	child   api.RunID
+	body    *scope
+	undo    api.State
+	ready   int64
+	started int64
+	ended   int64
+	tries   []api.Attempt
+}
+
+// Final says that n has its last state.
+func (n *node) final() bool { return n.state.Ended() }
+
+// tolerated says that n failed and nobody minds.
+func (n *node) tolerated() bool { return n.task.OnError == dag.Continue }
+
+// Effects are what the shell does once the events of a command are stored.
+type Effects struct {
+	Dispatch []Dispatch
+	// CancelAttempts are to be told to their workers; those nobody claimed yet end at once.
+	CancelAttempts []AttemptRef
+	StartRuns      []StartRun
+	CancelRuns     []api.RunID
+	UndoRuns       []api.RunID
+	RetryRuns      []api.RunID
+	// Ended says that the run reached its final state.
+	Ended bool
+}
+
+// AttemptRef points at an attempt.
+type AttemptRef struct {
+	Path    string
+	Attempt int
+}
+
+// Dispatch is an attempt that is ready for a worker.
+type Dispatch struct {
+	AttemptRef
+	Use      string
+	Pool     string
+	Input    json.RawMessage
+	Secrets  []expr.SecretUse
+	Vars     map[string]json.RawMessage
+	Timeout  int64 // microseconds; 0 is none
+	Key      string
+	Claim    string // set where a worker held it durably before this process started
+	Worker   string
+	Priority int
+}
+
+// StartRun is a sub-run to create.
+type StartRun struct {
+	ID       api.RunID
+	Workflow string
+	Path     string
+	Input    json.RawMessage
+}
+
+// Timer is when something waits to be looked at.
+type Timer struct {
+	At      int64
+	Path    string // "" for the run's deadline
+	Kind    timerKind
+	Attempt int
+}
+
+type timerKind uint8
+
+const (
+	timerRetry timerKind = iota
+	timerWait            // a wait task, an approval's expiry, a parked task's deadline
+	timerGroup           // timeout of a group or sub-run
+	timerDeadline
+	timerRun
+)
+
+type timerHeap []Timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].At < h[j].At }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push adds a timer.
+func (h *timerHeap) Push(x any) { *h = append(*h, x.(Timer)) }
+
+// Pop removes the last timer.
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}
+
+func (r *Run) timer(at int64, n *node, k timerKind) {
+	t := Timer{At: at, Kind: k}
+	if n != nil {
+		t.Path, t.Attempt = n.path, n.attempt
+	}
+	heap.Push(&r.timers, t)
+}
+
+// NextTimer returns when Fire is due next, or 0.
+func (r *Run) NextTimer() int64 {
+	for len(r.timers) > 0 {
+		if r.live(r.timers[0]) {
+			return r.timers[0].At
+		}
+		heap.Pop(&r.timers)
+	}
+	return 0
+}
+
+// live says that t still means something.
+func (r *Run) live(t Timer) bool {
+	if r.State.Ended() {
+		return false
+	}
+	if t.Kind == timerRun {
+		return r.phase == inMain && !r.root.stopping
+	}
+	n := r.nodes[t.Path]
+	if n == nil || n.final() || !n.active {
+		return false
+	}
+	switch t.Kind {
+	case timerRetry, timerWait:
+		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
+	case timerGroup:
+		return n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
+	default:
+		return n.doom == nil
+	}
+}
+
+// New returns a run to which its stored events are applied with Replay.
+func New(g *dag.Graph, load Loader) *Run {
+	return &Run{Graph: g, load: load, State: api.Pending, nodes: map[string]*node{}}
+}
+
+// Replay applies the stored events of one command, which happened at a time in microseconds.
+func (r *Run) Replay(at int64, events []Event) error {
+	r.now = at
+	for i := range events {
+		if err := r.apply(&events[i]); err != nil {
+			return err
+		}
+	}
+	r.ready, r.touched = r.ready[:0], r.touched[:0]
+	r.settleState()
+	return nil
+}
+
+// emit decides an event.
+func (r *Run) emit(e Event) {
+	if err := r.apply(&e); err != nil {
+		panic(err) // the core emitted what it cannot apply: a bug that the shell contains
+	}
+	r.emitted = append(r.emitted, e)
+}
+
+// begin prepares a command at a time.
+func (r *Run) begin(now int64) {
+	r.now = now
+	r.emitted, r.effects = nil, Effects{}
+}
+
+// finish carries the consequences of a command to their end and returns what it changed.
+func (r *Run) finish() ([]Event, Effects) {
+	r.progress()
+	r.settleState()
+	return r.emitted, r.effects
+}
+
+func (r *Run) lookup(path string) (*node, error) {
+	n := r.nodes[path]
+	if n == nil {
+		return nil, errs.New(errs.NotFound, "run %s has no task %q", r.ID, path)
+	}
+	return n, nil
+}
+
+func (r *Run) hasFlag(f api.Flag) bool {
+	for _, x := range r.Flags {
+		if x == f {
+			return true
+		}
+	}
+	return false
+}
+
+// settleState derives the state and flags of the run from its parts.
+func (r *Run) settleState() {
+	if r.State == api.Pending || r.phase == atEnd {
+		r.flags()
+		return
+	}
+	r.State, r.Reason = api.Running, nil
+	if r.running == 0 && r.waiting > 0 {
+		r.State = api.Waiting
+		r.Reason = r.firstReason()
+	} else if r.running == 0 && r.phase == inMain && r.root.failing && r.Graph.OnFailure == dag.PauseRun && r.root.active == 0 && !r.root.stopping {
+		r.State = api.Waiting
+		r.Reason = &api.Reason{Kind: "paused", Text: "a task failed; retry it or cancel the run"}
+		if r.root.cause != nil {
+			r.Reason.Task = r.root.cause.path
+		}
+	}
+	r.flags()
+}
+
+// firstReason returns why the run waits: the reason of the waiting task that comes first. It is only
+// looked for when nothing runs.
+func (r *Run) firstReason() *api.Reason {
+	for _, n := range r.order {
+		if !n.dead && n.state == api.Waiting && n.reason != nil {
+			c := *n.reason
+			if c.Task == "" {
+				c.Task = n.path
+			}
+			return &c
+		}
+	}
+	return nil
+}
+
+func (r *Run) flags() {
+	var f []api.Flag
+	if r.degraded {
+		f = append(f, api.Degraded)
+	}
+	if r.phase < inFinally && r.root != nil && (r.root.stopping || r.root.failing) {
+		f = append(f, api.Stopping)
+	}
+	if r.phase == inUndo {
+		f = append(f, api.Undoing)
+	}
+	if r.undone {
+		f = append(f, api.Undone)
+	}
+	r.Flags = f
+}

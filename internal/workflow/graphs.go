@@ -1,0 +1,70 @@
+package workflow
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"tutti/internal/store"
+	"tutti/internal/workflow/dag"
+	"tutti/internal/workflow/definition"
+)
+
+// graphs compiles definitions once. Graphs do not change, so all runs of a digest share one.
+type graphs struct {
+	mu    sync.Mutex
+	known map[string]*dag.Graph
+}
+
+// maxGraphs bounds the cache; beyond it half is dropped.
+const maxGraphs = 2000
+
+func (g *graphs) cached(digest string) *dag.Graph {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known[digest]
+}
+
+// compile returns the graph of a canonical document that was accepted before.
+func (g *graphs) compile(doc []byte, digest string) (*dag.Graph, error) {
+	if c := g.cached(digest); c != nil {
+		return c, nil
+	}
+	c, err := definition.Load(doc, digest)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known == nil {
+		g.known = map[string]*dag.Graph{}
+	}
+	if len(g.known) >= maxGraphs {
+		for d := range g.known {
+			if delete(g.known, d); len(g.known) < maxGraphs/2 {
+				break
+			}
+		}
+	}
+	g.known[digest] = c
+	return c, nil
+}
+
+// byDigest returns the graph of a definition that a stored run is pinned to.
+func (g *graphs) byDigest(ctx context.Context, db *store.DB, digest string) (*dag.Graph, error) {
+	if c := g.cached(digest); c != nil {
+		return c, nil
+	}
+	doc, err := definitionOf(ctx, db, digest)
+	if err != nil {
+		return nil, err
+	}
+	return g.compile([]byte(doc), digest)
+}
+
+// inline compiles the document of an expansion.
+func (g *graphs) inline(doc []byte) (*dag.Graph, error) {
+	sum := sha256.Sum256(doc)
+	return g.compile(doc, hex.EncodeToString(sum[:]))
+}

@@ -1,0 +1,308 @@
+package workflow
+
+import (
+	"context"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tutti/api"
+	"tutti/errs"
+	"tutti/internal/store"
+	"tutti/internal/workflow/core"
+)
+
+// views are runs as they stand in the store, kept for those who look at them: each is carried forward
+// by the journal rows it has not seen, so looking again costs what happened since, and never disturbs
+// the engine.
+type views struct {
+	db     *store.DB
+	graphs *graphs
+	mu     sync.Mutex
+	of     map[api.RunID]*view
+}
+
+type view struct {
+	mu   sync.Mutex
+	run  *core.Run
+	n    int64
+	used time.Time
+}
+
+// maxViews bounds the runs kept for lookers.
+const maxViews = 128
+
+// with calls f with a run as of its last commit. f must not keep it.
+func (v *views) with(ctx context.Context, namespace string, id api.RunID, f func(*core.Run) error) error {
+	s, err := find(ctx, v.db, namespace, id)
+	if err != nil {
+		return err
+	}
+	w := v.view(id)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.run == nil {
+		g, err := v.graphs.byDigest(ctx, v.db, s.digest)
+		if err != nil {
+			return err
+		}
+		w.run, w.n = core.New(g, v.graphs.inline), s.n
+	}
+	err = readJournal(ctx, v.db, w.n, w.run.Seq, func(_, at int64, events []core.Event) error { return w.run.Replay(at, events) })
+	if err != nil {
+		w.run = nil // half carried forward
+		return err
+	}
+	return f(w.run)
+}
+
+func (v *views) view(id api.RunID) *view {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.of == nil {
+		v.of = map[api.RunID]*view{}
+	}
+	w := v.of[id]
+	if w == nil {
+		if len(v.of) >= maxViews {
+			v.drop()
+		}
+		w = &view{}
+		v.of[id] = w
+	}
+	w.used = time.Now()
+	return w
+}
+
+// drop forgets the view that was not looked at for longest.
+func (v *views) drop() {
+	var oldest api.RunID
+	for id, w := range v.of {
+		if oldest == "" || w.used.Before(v.of[oldest].used) {
+			oldest = id
+		}
+	}
+	delete(v.of, oldest)
+}
+
+// resolve turns a unique prefix of a run's ID into the ID.
+func (s *Service) resolve(ctx context.Context, namespace string, id api.RunID) (api.RunID, error) {
+	if len(id) >= len("run_")+16 {
+		return id, nil
+	}
+	if len(id) < len("run_")+4 {
+		return "", errs.New(errs.NotFound, "no run %q", id).WithHint("give the whole ID, or at least 4 characters after run_")
+	}
+	rs, err := prefixed(ctx, s.d.DB, namespace, string(id), 6)
+	switch {
+	case err != nil:
+		return "", err
+	case len(rs) == 0:
+		return "", errs.New(errs.NotFound, "no run %q", id)
+	case len(rs) > 1:
+		names := make([]string, len(rs))
+		for i, r := range rs {
+			names[i] = string(r.ID)
+		}
+		return "", errs.New(errs.Conflict, "%q may mean several runs", id).WithHint("one of %s", strings.Join(names, ", "))
+	}
+	return rs[0].ID, nil
+}
+
+// read returns a run as of its last commit, with counts.
+func (s *Service) read(ctx context.Context, namespace string, id api.RunID) (r api.Run, err error) {
+	err = s.views.with(ctx, namespace, id, func(c *core.Run) error {
+		r = c.View()
+		r.Counts = c.Counts()
+		return nil
+	})
+	return r, err
+}
+
+// longestWait bounds how long a call waits for something to happen.
+const longestWait = time.Minute
+
+// await waits until a run has ended, at most d, and returns it as it is then.
+func (s *Service) await(ctx context.Context, e *engine, r api.Run, d api.Duration) (api.Run, error) {
+	if d <= 0 {
+		return r, nil
+	}
+	t := time.NewTimer(min(time.Duration(d), longestWait))
+	defer t.Stop()
+	for {
+		changed := e.changes.wait(r.ID)
+		now, err := s.read(ctx, r.Namespace, r.ID)
+		if err != nil || now.State.Ended() {
+			return now, err
+		}
+		select {
+		case <-changed:
+		case <-t.C:
+			return now, nil
+		case <-ctx.Done():
+			return now, nil
+		case <-e.done:
+			return now, nil
+		}
+	}
+}
+
+func (s *Service) get(ctx context.Context, e *engine, in api.GetRunIn) (api.Run, error) {
+	id, err := s.resolve(ctx, in.Namespace, in.ID)
+	if err != nil {
+		return api.Run{}, err
+	}
+	r, err := s.read(ctx, in.Namespace, id)
+	if err != nil || r.State.Ended() {
+		return r, err
+	}
+	return s.await(ctx, e, r, in.Wait)
+}
+
+func (s *Service) list(ctx context.Context, in api.ListRunsIn) (p api.Page[api.Run], err error) {
+	below := int64(1) << 62
+	if in.Cursor != "" {
+		if below, err = readCursor(in.Cursor); err != nil {
+			return p, err
+		}
+	}
+	p.Items, below, err = listRuns(ctx, s.d.DB, in, below, in.Size()+1)
+	if err == nil && len(p.Items) > in.Size() {
+		// The last one only shows that there are more; its neighbour is where to go on.
+		p.Items = p.Items[:in.Size()]
+		n, ferr := find(ctx, s.d.DB, in.Namespace, p.Items[in.Size()-1].ID)
+		p.Cursor, err = cursor(n.n), ferr
+	}
+	return p, err
+}
+
+func cursor(n int64) string {
+	return base64.RawURLEncoding.EncodeToString(strconv.AppendInt(nil, n, 36))
+}
+
+func readCursor(c string) (int64, error) {
+	b, err := base64.RawURLEncoding.DecodeString(c)
+	if err == nil {
+		var n int64
+		if n, err = strconv.ParseInt(string(b), 36, 64); err == nil && n >= 0 {
+			return n, nil
+		}
+	}
+	return 0, errs.New(errs.Invalid, "the cursor %q is not one this list gave", c)
+}
+
+func (s *Service) tasks(ctx context.Context, in api.ListTasksIn) (p api.Page[api.Task], err error) {
+	id, err := s.resolve(ctx, in.Namespace, in.ID)
+	if err != nil {
+		return p, err
+	}
+	skip := int64(0)
+	if in.Cursor != "" {
+		if skip, err = readCursor(in.Cursor); err != nil {
+			return p, err
+		}
+	}
+	size := in.Size()
+	if in.Limit == 0 {
+		size = 1000
+	}
+	err = s.views.with(ctx, in.Namespace, id, func(r *core.Run) error {
+		i := int64(0)
+		for _, t := range r.Tasks() {
+			if in.Parent != "" && t.Parent != strings.TrimPrefix(in.Parent, "-") || in.State != "" && t.State != in.State {
+				continue
+			}
+			if i++; i <= skip {
+				continue
+			}
+			if len(p.Items) == size {
+				p.Cursor = cursor(i - 1)
+				break
+			}
+			p.Items = append(p.Items, t)
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (s *Service) task(ctx context.Context, in api.GetTaskIn) (t api.Task, err error) {
+	id, err := s.resolve(ctx, in.Namespace, in.ID)
+	if err != nil {
+		return t, err
+	}
+	err = s.views.with(ctx, in.Namespace, id, func(r *core.Run) error {
+		t, err = r.Task(in.Path)
+		return err
+	})
+	return t, err
+}
+
+func (s *Service) events(ctx context.Context, e *engine, in api.RunEventsIn) (p api.Page[api.RunEvent], err error) {
+	id, err := s.resolve(ctx, in.Namespace, in.ID)
+	if err != nil {
+		return p, err
+	}
+	f, err := find(ctx, s.d.DB, in.Namespace, id)
+	if err != nil {
+		return p, err
+	}
+	limit := in.Limit
+	if limit <= 0 {
+		limit = 1000
+	}
+	var timeout <-chan time.Time
+	if in.Wait > 0 {
+		t := time.NewTimer(min(time.Duration(in.Wait), longestWait))
+		defer t.Stop()
+		timeout = t.C
+	}
+	for {
+		changed := e.changes.wait(id)
+		err = readJournal(ctx, s.d.DB, f.n, in.After, func(last, at int64, events []core.Event) error {
+			for i := range events {
+				seq := last - int64(len(events)) + 1 + int64(i)
+				if seq > in.After && len(p.Items) < limit {
+					p.Items = append(p.Items, events[i].Public(seq, at))
+				}
+			}
+			return nil
+		})
+		if err != nil || len(p.Items) > 0 || timeout == nil {
+			return p, err
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return p, nil
+		case <-ctx.Done():
+			return p, nil
+		case <-e.done:
+			return p, nil
+		}
+	}
+}
+
+func (s *Service) approvals(ctx context.Context, in api.ListApprovalsIn) (p api.Page[api.Approval], err error) {
+	skip := int64(0)
+	if in.Cursor != "" {
+		if skip, err = readCursor(in.Cursor); err != nil {
+			return p, err
+		}
+	}
+	p.Items, err = listApprovals(ctx, s.d.DB, in.Namespace, int(skip), in.Size()+1)
+	if err == nil && len(p.Items) > in.Size() {
+		p.Items, p.Cursor = p.Items[:in.Size()], cursor(skip+int64(in.Size()))
+	}
+	return p, err
+}
+
+func (s *Service) findRuns(ctx context.Context, in api.FindIn) (p api.Page[api.Found], err error) {
+	rs, err := prefixed(ctx, s.d.DB, in.Namespace, in.Prefix, 20)
+	for _, r := range rs {
+		p.Items = append(p.Items, api.Found{Kind: "run", ID: string(r.ID), Title: r.Workflow, State: r.State})
+	}
+	return p, err
+}

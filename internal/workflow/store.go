@@ -1,0 +1,281 @@
+package workflow
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"tutti/api"
+	"tutti/internal/store"
+	"tutti/internal/workflow/core"
+)
+
+// journalRow is what one command decided.
+type journalRow struct {
+	n      int64
+	seq    int64
+	at     int64
+	events []byte
+}
+
+// createdRow is a new run.
+type createdRow struct {
+	n    int64
+	meta *core.Meta
+	at   int64
+	projection
+}
+
+// keyRow remembers which run an idempotency key made.
+type keyRow struct{ namespace, key, body, run string }
+
+// approvalRow puts an approval into the inbox, or takes it out where ask is nil.
+type approvalRow struct {
+	run  api.RunID
+	task string
+	ask  *api.Approval
+}
+
+// write stores a batch: all of it, or nothing.
+func (b *batch) write(tx *store.Tx) error {
+	for digest, doc := range b.definitions {
+		if err := tx.Exec(`INSERT INTO workflow_definitions (digest, document) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING`, digest, doc); err != nil {
+			return err
+		}
+	}
+	if err := store.InsertMany(tx, `INSERT INTO workflow_runs (n, id, namespace, workflow, version, digest, title, trace, request, requester, parent,
+		state, flags, reason, failure, created, ended, busy, wake) VALUES `, 19, b.created, func(c createdRow, args []any) []any {
+		m := c.meta
+		parent := ""
+		if m.Parent != nil {
+			parent = string(m.Parent.Run)
+		}
+		return append(args, c.n, string(m.ID), m.Namespace, m.Workflow, m.Version, m.Digest, m.Title, m.Trace, m.Request, m.Requester, parent,
+			string(c.state), c.flags, c.reason, c.failure, c.at, c.ended, c.busy, c.wake)
+	}); err != nil {
+		return fmt.Errorf("insert runs: %w", err)
+	}
+	if err := store.InsertMany(tx, `INSERT INTO workflow_journal (run, seq, at, events) VALUES `, 4, b.journal, func(r journalRow, args []any) []any {
+		return append(args, r.n, r.seq, r.at, string(r.events))
+	}); err != nil {
+		return fmt.Errorf("insert journal: %w", err)
+	}
+	if err := store.InsertMany(tx, `INSERT INTO workflow_keys (namespace, key, body, run) VALUES `, 4, b.keys, func(k keyRow, args []any) []any {
+		return append(args, k.namespace, k.key, k.body, k.run)
+	}); err != nil {
+		return fmt.Errorf("insert keys: %w", err)
+	}
+	for l, p := range b.changed {
+		if err := tx.Exec(`UPDATE workflow_runs SET state = ?, flags = ?, reason = ?, failure = ?, ended = ?, busy = ?, wake = ? WHERE n = ?`,
+			string(p.state), p.flags, p.reason, p.failure, p.ended, p.busy, p.wake, l.n); err != nil {
+			return fmt.Errorf("update run: %w", err)
+		}
+	}
+	for _, a := range b.approvals {
+		if err := a.write(tx); err != nil {
+			return fmt.Errorf("approvals: %w", err)
+		}
+	}
+	if err := tx.AuditAll(b.acts); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := tx.EmitAll(b.records); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
+
+func (a approvalRow) write(tx *store.Tx) error {
+	if a.ask == nil {
+		return tx.Exec(`DELETE FROM workflow_approvals WHERE run = ? AND task = ?`, string(a.run), a.task)
+	}
+	j, err := json.Marshal(a.ask)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO workflow_approvals (run, task, namespace, asked, approval) VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, task) DO UPDATE SET asked = excluded.asked, approval = excluded.approval`,
+		string(a.run), a.task, a.ask.Namespace, store.Micros(a.ask.Asked), string(j))
+}
+
+// stored is what the store says of a run beside its journal.
+type stored struct {
+	n      int64
+	digest string
+}
+
+// find returns the number and digest of a run; namespace "" finds it in any.
+func find(ctx context.Context, db *store.DB, namespace string, id api.RunID) (s stored, err error) {
+	err = db.QueryRow(ctx, `SELECT n, digest FROM workflow_runs WHERE id = ? AND (? = '' OR namespace = ?)`, string(id), namespace, namespace).Scan(&s.n, &s.digest)
+	return s, store.NoRow(err, "no run %q", id)
+}
+
+// readJournal calls f with each command's events after a number, in order.
+func readJournal(ctx context.Context, db *store.DB, n, after int64, f func(seq, at int64, events []core.Event) error) error {
+	rows, err := db.Query(ctx, `SELECT seq, at, events FROM workflow_journal WHERE run = ? AND seq > ? ORDER BY seq`, n, after)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq, at int64
+		var raw []byte
+		if err := rows.Scan(&seq, &at, &raw); err != nil {
+			return err
+		}
+		var events []core.Event
+		if err := json.Unmarshal(raw, &events); err != nil {
+			return fmt.Errorf("journal of run %d at %d: %w", n, seq, err)
+		}
+		if err := f(seq, at, events); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// keyOf returns the run an idempotency key made, and the digest of what was asked then.
+func keyOf(ctx context.Context, db *store.DB, namespace, key string) (run, body string, err error) {
+	err = db.QueryRow(ctx, `SELECT run, body FROM workflow_keys WHERE namespace = ? AND key = ?`, namespace, key).Scan(&run, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", "", nil
+	}
+	return run, body, err
+}
+
+// definitionOf returns the document with a digest.
+func definitionOf(ctx context.Context, db *store.DB, digest string) (doc string, err error) {
+	err = db.QueryRow(ctx, `SELECT document FROM workflow_definitions WHERE digest = ?`, digest).Scan(&doc)
+	return doc, store.NoRow(err, "no definition with digest %s", digest)
+}
+
+// due is a run with a timer.
+type due struct {
+	id api.RunID
+	at int64
+}
+
+// outstanding reads what a starting engine has to know: the highest run number, the runs that are with
+// workers, and the timers of those that only wait.
+func outstanding(ctx context.Context, db *store.DB) (top int64, busy []api.RunID, timers []due, err error) {
+	if err = db.QueryRow(ctx, `SELECT coalesce(max(n), 0) FROM workflow_runs`).Scan(&top); err != nil {
+		return
+	}
+	rows, err := db.Query(ctx, `SELECT id, busy, wake FROM workflow_runs WHERE busy = 1 UNION ALL SELECT id, busy, wake FROM workflow_runs WHERE wake > 0 AND busy = 0`)
+	if err != nil {
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d due
+		var isBusy int
+		if err = rows.Scan(&d.id, &isBusy, &d.at); err != nil {
+			return
+		}
+		if isBusy == 1 {
+			busy = append(busy, d.id)
+		} else {
+			timers = append(timers, d)
+		}
+	}
+	return top, busy, timers, rows.Err()
+}
+
+const runColumns = `n, id, namespace, workflow, version, digest, title, trace, request, requester, parent, state, flags, reason, failure, created, ended`
+
+func scanRun(scan func(...any) error) (n int64, r api.Run, err error) {
+	var flags, reason, failure, parent string
+	var created, ended int64
+	err = scan(&n, &r.ID, &r.Namespace, &r.Workflow, &r.Version, &r.Digest, &r.Title, &r.Trace, &r.Request, &r.Requester, &parent, &r.State, &flags, &reason, &failure, &created, &ended)
+	if err != nil {
+		return 0, r, err
+	}
+	for f := range strings.FieldsSeq(flags) {
+		r.Flags = append(r.Flags, api.Flag(f))
+	}
+	if parent != "" {
+		r.Parent = &api.TaskRef{Run: api.RunID(parent)}
+	}
+	if reason != "" {
+		err = json.Unmarshal([]byte(reason), &r.Reason)
+	}
+	if failure != "" && err == nil {
+		err = json.Unmarshal([]byte(failure), &r.Failure)
+	}
+	r.Created, r.Ended = store.Time(created), store.Time(ended)
+	return n, r, err
+}
+
+// listRuns returns up to limit runs below a number, newest first, with the number of the last.
+func listRuns(ctx context.Context, db *store.DB, in api.ListRunsIn, below int64, limit int) (out []api.Run, last int64, err error) {
+	where := []string{"namespace = ?", "n < ?"}
+	args := []any{in.Namespace, below}
+	for _, f := range []struct{ column, value string }{
+		{"workflow", in.Workflow}, {"state", string(in.State)}, {"trace", in.Trace}, {"request", in.Request}, {"parent", string(in.Parent)},
+	} {
+		if f.value != "" {
+			where, args = append(where, f.column+" = ?"), append(args, f.value)
+		}
+	}
+	rows, err := db.Query(ctx, `SELECT `+runColumns+` FROM workflow_runs WHERE `+strings.Join(where, " AND ")+` ORDER BY n DESC LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		n, r, err := scanRun(rows.Scan)
+		if err != nil {
+			return nil, 0, err
+		}
+		out, last = append(out, r), n
+	}
+	return out, last, rows.Err()
+}
+
+// prefixed returns up to limit runs of a namespace whose ID starts so.
+func prefixed(ctx context.Context, db *store.DB, namespace, prefix string, limit int) (out []api.Run, err error) {
+	rows, err := db.Query(ctx, `SELECT `+runColumns+` FROM workflow_runs WHERE id >= ? AND id < ? AND namespace = ? ORDER BY id LIMIT ?`, prefix, prefix+"~", namespace, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		_, r, err := scanRun(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// listApprovals returns what waits for a decision, oldest first.
+func listApprovals(ctx context.Context, db *store.DB, namespace string, offset, limit int) (out []api.Approval, err error) {
+	rows, err := db.Query(ctx, `SELECT approval FROM workflow_approvals WHERE namespace = ? ORDER BY asked, run, task LIMIT ? OFFSET ?`, namespace, limit, offset)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var raw []byte
+		var a api.Approval
+		if err := rows.Scan(&raw); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(raw, &a); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, rows.Err()
+}
+
+// poison records a run whose state cannot be carried on.
+func poison(ctx context.Context, db *store.DB, id api.RunID, cause error) error {
+	return db.Tx(ctx, func(tx *store.Tx) error {
+		return tx.Exec(`INSERT INTO workflow_poison (run, at, error) VALUES (?, ?, ?) ON CONFLICT (run) DO NOTHING`, string(id), store.Micros(time.Now()), cause.Error())
+	})
+}

@@ -1,0 +1,110 @@
+// Package workflow is the engine: it carries runs of workflows, durably. The decisions are package
+// core's; this package stores them, gives attempts to workers, keeps timers and answers for all of it.
+//
+// It owns the tables workflow_*, answers run.*, task.*, approval.list, workflow.plan and check.Workflow,
+// and publishes workflow.run.finished. One engine at a time owns the runs of a store, by lease; every
+// write carries the lease's epoch, so an engine that lost it changes nothing.
+package workflow
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tutti/api"
+	"tutti/internal/service"
+	"tutti/internal/store"
+)
+
+// Migrations are the tables of the engine.
+//
+//go:embed migrations
+var Migrations embed.FS
+
+// Config is what the engine can be told.
+type Config struct {
+	// Types are the task types that definitions may use beside the native ones; from task.Registry.
+	Types []api.TaskType
+	// TrustedPools are the pools whose workers get secrets, beside those inside the server.
+	TrustedPools []string
+}
+
+// Service is the engine.
+type Service struct {
+	d     service.Deps
+	types *types
+	cfg   Config
+	views *views
+}
+
+// New returns the engine.
+func New(cfg Config) func(service.Deps) (service.Service, error) {
+	return func(d service.Deps) (service.Service, error) {
+		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}}}, nil
+	}
+}
+
+const (
+	leaseName  = "engine"
+	leaseTTL   = 10 * time.Second
+	leaseRenew = 3 * time.Second
+)
+
+// Run waits until the runs of the store are free, carries them, and answers until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	lease, err := s.claim(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	defer func() { _ = s.d.DB.Release(context.WithoutCancel(ctx), lease) }() // else it expires
+	e, err := s.open(ctx, lease)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.run(ctx) })
+	g.Go(func() error { return s.renew(ctx, lease) })
+	g.Go(func() error { return e.reap(ctx) })
+	g.Go(func() error {
+		if err := s.handle(ctx, e); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	})
+	return g.Wait()
+}
+
+// claim waits for the lease.
+func (s *Service) claim(ctx context.Context) (store.Lease, error) {
+	for {
+		l, ok, err := s.d.DB.Claim(ctx, leaseName, "", leaseTTL)
+		if err != nil || ok {
+			return l, err
+		}
+		s.d.Log.Info("another engine owns the runs; standing by")
+		select {
+		case <-ctx.Done():
+			return l, nil
+		case <-time.After(leaseRenew):
+		}
+	}
+}
+
+// renew keeps the lease; losing it ends the engine.
+func (s *Service) renew(ctx context.Context, l store.Lease) error {
+	t := time.NewTicker(leaseRenew)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if _, ok, err := s.d.DB.Claim(ctx, l.Name, l.Holder, leaseTTL); err == nil && !ok {
+			return errLeaseLost
+		}
+	}
+}
