@@ -140,6 +140,32 @@ func (s *Schema) Check(v any, at string) []errs.Problem {
 	return out
 }
 
+// CheckPartial checks a value some of whose texts, at the pointers holes, stand for values that are
+// not known yet: it tells of what is wrong whatever they will be. where returns the location of a
+// pointer, or of the key there.
+func (s *Schema) CheckPartial(v any, holes []string, where func(pointer string, key bool) string) []errs.Problem {
+	if len(holes) > 0 && s.conditional() {
+		return nil
+	}
+	var out []errs.Problem
+	for _, f := range findings(s.compiled, v, holes...) {
+		out = append(out, errs.Problem{Location: where(Pointer(f.at...), f.key), Message: f.message, Hint: f.hint})
+	}
+	return out
+}
+
+// conditional says that a part of the schema holds or not depending on a value elsewhere.
+func (s *Schema) conditional() bool {
+	g := graph{ids: map[*jsonschema.Schema]int{}}
+	g.add(s.compiled)
+	for p := range g.ids {
+		if p.If != nil || len(p.DependentSchemas) > 0 || len(p.Dependencies) > 0 || p.UnevaluatedProperties != nil || p.UnevaluatedItems != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // dotted writes an instance location as people write it: a.b[0]["x y"].
 func dotted(prefix string, v any, parts []string) string {
 	var b strings.Builder

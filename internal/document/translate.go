@@ -21,7 +21,7 @@ type finding struct {
 }
 
 // findings validates v and translates what the library finds, in the order of the places.
-func findings(schema *jsonschema.Schema, v any) []finding {
+func findings(schema *jsonschema.Schema, v any, holes ...string) []finding {
 	err := schema.Validate(v)
 	if err == nil {
 		return nil
@@ -30,7 +30,7 @@ func findings(schema *jsonschema.Schema, v any) []finding {
 	if !ok {
 		return []finding{{message: err.Error()}}
 	}
-	t := translator{root: schema}
+	t := translator{root: schema, holes: holes}
 	t.walk(ve)
 	t.sort()
 	return t.found[:min(len(t.found), maxProblems)]
@@ -39,6 +39,7 @@ func findings(schema *jsonschema.Schema, v any) []finding {
 type translator struct {
 	root    *jsonschema.Schema
 	schemas map[string]*jsonschema.Schema // by location, made when first asked for
+	holes   []string                      // pointers of values that are not known yet
 	found   []finding
 }
 
@@ -84,6 +85,9 @@ func name(e *jsonschema.ValidationError) string {
 
 // walk translates the leaves of an error.
 func (t *translator) walk(e *jsonschema.ValidationError) {
+	if t.unknowable(e) {
+		return
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.OneOf:
 		t.oneOf(e, k)
@@ -106,6 +110,27 @@ func (t *translator) walk(e *jsonschema.ValidationError) {
 		return
 	}
 	t.leaf(e)
+}
+
+// unknowable says that an error may go away when the holes are filled.
+func (t *translator) unknowable(e *jsonschema.ValidationError) bool {
+	if len(t.holes) == 0 {
+		return false
+	}
+	at := Pointer(e.InstanceLocation...)
+	for _, h := range t.holes {
+		if h == at || strings.HasPrefix(at, h+"/") {
+			return true
+		}
+		if !strings.HasPrefix(h, at+"/") {
+			continue
+		}
+		switch e.ErrorKind.(type) {
+		case *kind.OneOf, *kind.AnyOf, *kind.Not, *kind.Contains, *kind.MinContains, *kind.MaxContains, *kind.Const, *kind.Enum, *kind.UniqueItems:
+			return true
+		}
+	}
+	return false
 }
 
 func (t *translator) leaf(e *jsonschema.ValidationError) {
@@ -344,6 +369,9 @@ func (t *translator) keyHint(e *jsonschema.ValidationError) string {
 	}
 	return ""
 }
+
+// Kinds names JSON types in words: "text or a number".
+func Kinds(types []string) string { return kinds(types) }
 
 // kinds names JSON types.
 func kinds(types []string) string {

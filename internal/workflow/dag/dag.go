@@ -53,7 +53,7 @@ type Scope struct {
 	Index  int     // in Graph.Scopes
 	Owner  *Task   // the task whose body it is; nil for the root and for `finally`
 	Parent *Scope  // the scope Owner lies in; nil for the root and for `finally`
-	Tasks  []*Task // in topological order; ties keep the order of the document
+	Tasks  []*Task // in topological order, ties by ID: the same for a digest, always
 	ByID   map[string]*Task
 }
 

@@ -75,6 +75,14 @@ func (p *Program) Source() string { return p.source }
 // Refs returns every mention of a name, in the order of the source. It must not be changed.
 func (p *Program) Refs() []Ref { return p.refs }
 
+// Reference returns the reference that the program is, where it is nothing else.
+func (p *Program) Reference() (Ref, bool) {
+	if p.path == nil {
+		return Ref{}, false
+	}
+	return p.path.ref, true
+}
+
 // Eval returns the value of the program. The value may share parts with env: neither may be changed
 // afterwards. The error is an *EvalError.
 func (p *Program) Eval(env Env) (any, error) {

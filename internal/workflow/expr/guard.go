@@ -245,7 +245,7 @@ func (g *guard) member(n *ast.MemberNode, depth int) ast.Node {
 			g.refs[len(g.refs)-1] = p.ref
 		}
 		soft = p.ref.Soft
-		if len(rest) == 0 && depth == 0 && g.nodes == len(chain)+1 {
+		if len(rest) == 0 && depth == 0 {
 			g.path = p
 		}
 		cur = g.invoke(n, "path", at(n, &ast.ConstantNode{Value: p}))
