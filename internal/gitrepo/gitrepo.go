@@ -91,7 +91,7 @@ func Init(dir, branch string) (*Repo, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make git repository: %w", err)
 	}
-	unlock, err := lockFile(context.Background(), filepath.Join(dir, lockName))
+	unlock, err := lockFile(context.Background(), filepath.Join(dir, lockName)) // background: others hold it for milliseconds
 	if err != nil {
 		return nil, fmt.Errorf("make git repository: %w", err)
 	}

@@ -102,7 +102,7 @@ func Compile(file, src string, opts Options) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = m.run(context.Background(), Limits{}, func(t *starlark.Thread) (starlark.Value, error) {
+	_, err = m.run(context.Background(), Limits{}, func(t *starlark.Thread) (starlark.Value, error) { // background: Options.Limits bound it
 		m.globals, err = prog.Init(t, predeclared)
 		m.globals.Freeze()
 		return starlark.None, err

@@ -89,7 +89,7 @@ func (p *Process) Running() (bool, error) {
 	if _, ok, err := p.exit(); ok || err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 0)
+	ctx, cancel := context.WithTimeout(context.Background(), 0) // background: ends at once
 	defer cancel()
 	err := p.untilDead(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
