@@ -130,7 +130,7 @@ func (f *filler) resolve(ref string) any {
 		if !ok {
 			return nil
 		}
-		v = m[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]
+		v = m[Unescape(part)]
 	}
 	return v
 }

@@ -123,7 +123,7 @@ func (d *Document) find(pointer string) (*node, *field) {
 	}
 	var under *field
 	for _, part := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
-		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		part = Unescape(part)
 		var next *node
 		switch n.kind {
 		case object:
@@ -143,14 +143,30 @@ func (d *Document) find(pointer string) (*node, *field) {
 	return n, under
 }
 
+var (
+	escaper   = strings.NewReplacer("~", "~0", "/", "~1")
+	unescaper = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
 // Pointer joins the parts of a JSON pointer.
 func Pointer(parts ...string) string {
 	var b strings.Builder
 	for _, p := range parts {
 		b.WriteByte('/')
-		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
+		if strings.ContainsAny(p, "~/") {
+			p = escaper.Replace(p)
+		}
+		b.WriteString(p)
 	}
 	return b.String()
+}
+
+// Unescape returns the key that one part of a JSON pointer stands for.
+func Unescape(part string) string {
+	if !strings.Contains(part, "~") {
+		return part
+	}
+	return unescaper.Replace(part)
 }
 
 // Parse reads the documents of a file and returns those that are sound, with everything that is wrong

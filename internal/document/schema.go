@@ -28,8 +28,9 @@ func (nowhere) Load(url string) (any, error) {
 // Schema is a JSON Schema ready to check values and to fill in what they leave out. It is safe for
 // concurrent use.
 type Schema struct {
-	compiled *jsonschema.Schema
-	raw      any // decoded, for defaults
+	compiled    *jsonschema.Schema
+	raw         any  // decoded, for defaults
+	conditional bool // a part of it holds or not depending on a value elsewhere
 }
 
 // Compiled returns the library's form, for Document.Validate.
@@ -77,7 +78,7 @@ func compileSchema(schema json.RawMessage) (*Schema, error) {
 	if err := affordable(s); err != nil {
 		return nil, err
 	}
-	return &Schema{compiled: s, raw: raw}, nil
+	return &Schema{compiled: s, raw: raw, conditional: conditional(s)}, nil
 }
 
 // depthOf returns how deep v nests, or MaxDepth+1 where it is deeper.
@@ -144,7 +145,7 @@ func (s *Schema) Check(v any, at string) []errs.Problem {
 // not known yet: it tells of what is wrong whatever they will be. where returns the location of a
 // pointer, or of the key there.
 func (s *Schema) CheckPartial(v any, holes []string, where func(pointer string, key bool) string) []errs.Problem {
-	if len(holes) > 0 && s.conditional() {
+	if len(holes) > 0 && s.conditional {
 		return nil
 	}
 	var out []errs.Problem
@@ -154,10 +155,9 @@ func (s *Schema) CheckPartial(v any, holes []string, where func(pointer string, 
 	return out
 }
 
-// conditional says that a part of the schema holds or not depending on a value elsewhere.
-func (s *Schema) conditional() bool {
+func conditional(s *jsonschema.Schema) bool {
 	g := graph{ids: map[*jsonschema.Schema]int{}}
-	g.add(s.compiled)
+	g.add(s)
 	for p := range g.ids {
 		if p.If != nil || len(p.DependentSchemas) > 0 || len(p.Dependencies) > 0 || p.UnevaluatedProperties != nil || p.UnevaluatedItems != nil {
 			return true

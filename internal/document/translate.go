@@ -30,6 +30,7 @@ func findings(schema *jsonschema.Schema, v any, holes ...string) []finding {
 	if !ok {
 		return []finding{{message: err.Error()}}
 	}
+	slices.Sort(holes)
 	t := translator{root: schema, holes: holes}
 	t.walk(ve)
 	t.sort()
@@ -39,7 +40,7 @@ func findings(schema *jsonschema.Schema, v any, holes ...string) []finding {
 type translator struct {
 	root    *jsonschema.Schema
 	schemas map[string]*jsonschema.Schema // by location, made when first asked for
-	holes   []string                      // pointers of values that are not known yet
+	holes   []string                      // pointers of values that are not known yet, sorted
 	found   []finding
 }
 
@@ -117,18 +118,16 @@ func (t *translator) unknowable(e *jsonschema.ValidationError) bool {
 	if len(t.holes) == 0 {
 		return false
 	}
-	at := Pointer(e.InstanceLocation...)
-	for _, h := range t.holes {
-		if h == at || strings.HasPrefix(at, h+"/") {
-			return true
+	for i := range len(e.InstanceLocation) + 1 {
+		if _, ok := slices.BinarySearch(t.holes, Pointer(e.InstanceLocation[:i]...)); ok {
+			return true // the value itself, or one around it
 		}
-		if !strings.HasPrefix(h, at+"/") {
-			continue
-		}
-		switch e.ErrorKind.(type) {
-		case *kind.OneOf, *kind.AnyOf, *kind.Not, *kind.Contains, *kind.MinContains, *kind.MaxContains, *kind.Const, *kind.Enum, *kind.UniqueItems:
-			return true
-		}
+	}
+	switch e.ErrorKind.(type) {
+	case *kind.OneOf, *kind.AnyOf, *kind.Not, *kind.Contains, *kind.MinContains, *kind.MaxContains, *kind.Const, *kind.Enum, *kind.UniqueItems:
+		below := Pointer(e.InstanceLocation...) + "/"
+		i, _ := slices.BinarySearch(t.holes, below)
+		return i < len(t.holes) && strings.HasPrefix(t.holes[i], below)
 	}
 	return false
 }
@@ -153,9 +152,9 @@ func (t *translator) leaf(e *jsonschema.ValidationError) {
 		if slices.Contains(k.Want, "string") && (k.Got == "number" || k.Got == "boolean") {
 			hint = "quote it"
 		}
-		t.add(e, n+" must be "+kinds(k.Want)+", got "+kinds([]string{k.Got}), orElse(hint, t.describe(e)))
+		t.add(e, n+" must be "+Kinds(k.Want)+", got "+Kinds([]string{k.Got}), orElse(hint, t.describe(e)))
 	case *kind.Enum:
-		t.add(e, n+" must be one of "+values(k.Want)+", got "+describe(k.Got), didYouMean(k.Got, k.Want))
+		t.add(e, n+" must be one of "+values(k.Want)+", got "+describe(k.Got), orElse(didYouMean(k.Got, k.Want), t.describe(e)))
 	case *kind.Const:
 		t.add(e, n+" must be "+describe(k.Want)+", got "+describe(k.Got), "")
 	case *kind.Pattern:
@@ -259,7 +258,7 @@ func (t *translator) alternatives(e *jsonschema.ValidationError) {
 	case len(meant) == 0 && len(want) > 0:
 		got := t.cause(e.Causes[0]).ErrorKind.(*kind.Type).Got
 		slices.Sort(want)
-		t.add(e, name(e)+" must be "+kinds(slices.Compact(want))+", got "+kinds([]string{got}), t.describe(e))
+		t.add(e, name(e)+" must be "+Kinds(slices.Compact(want))+", got "+Kinds([]string{got}), t.describe(e))
 	case len(meant) > 1 && len(missing) == len(meant):
 		t.add(e, "one of "+quoted(missing)+" is missing", t.describe(e))
 	case len(meant) == 0:
@@ -371,10 +370,7 @@ func (t *translator) keyHint(e *jsonschema.ValidationError) string {
 }
 
 // Kinds names JSON types in words: "text or a number".
-func Kinds(types []string) string { return kinds(types) }
-
-// kinds names JSON types.
-func kinds(types []string) string {
+func Kinds(types []string) string {
 	words := map[string]string{"string": "text", "number": "a number", "integer": "a whole number",
 		"boolean": "true or false", "array": "a list", "object": "an object", "null": "nothing"}
 	out := make([]string, len(types))
@@ -457,7 +453,7 @@ func orElse(a, b string) string {
 // Nearest returns the known word that a misspelt one is closest to, or "" where none is close. It is
 // what "did you mean" offers everywhere.
 func Nearest(word string, known []string) string {
-	best, least := "", 1+len(word)/3
+	best, least := "", min(max(1, (len(word)+1)/3), len(word)-1)
 	for _, k := range known {
 		if d := distance(word, k, least); d <= least && (best == "" || d < least) {
 			best, least = k, d

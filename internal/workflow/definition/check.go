@@ -21,6 +21,9 @@ func (c *compiler) check() {
 	}
 	for i := range c.uses {
 		u := &c.uses[i]
+		if c.crowded() {
+			return
+		}
 		if u.bad {
 			continue
 		}
@@ -33,7 +36,7 @@ func (c *compiler) check() {
 
 // checkUse checks that what is called exists.
 func (c *compiler) checkUse(t *task, ptr, use string) {
-	if use == "" {
+	if use == "" || c.types == nil {
 		return
 	}
 	if name := workflowName(use); name != "" {
@@ -59,18 +62,21 @@ func (c *compiler) checkUse(t *task, ptr, use string) {
 func (c *compiler) checkCalls(t *task) {
 	item := c.placeOf(t, t.inside())
 	if t.def.Use != "" && t.def.Body == nil {
-		c.checkWith(t.ptr, t.def.Use, t.raw, t.withParts, item)
+		c.checkWith(t.ptr, t.def.Use, t.raw, t.def.With, item)
 	}
 	if u := t.def.Undo; u != nil {
 		raw, _ := t.raw["undo"].(map[string]any)
 		item.undo = true
-		c.checkWith(t.ptr+"/undo", u.Use, raw, t.undoParts, item)
+		c.checkWith(t.ptr+"/undo", u.Use, raw, u.With, item)
 	}
 }
 
 // withSchema returns the schema of what a call is given, or nil.
 func (c *compiler) withSchema(use string) *document.Schema {
 	var raw []byte
+	if c.types == nil {
+		return nil
+	}
 	if name := workflowName(use); name != "" {
 		raw, _, _ = c.types.Workflow(name)
 	} else if typ, ok := c.types.TaskType(use); ok {
@@ -87,17 +93,20 @@ func (c *compiler) withSchema(use string) *document.Schema {
 }
 
 // checkWith checks what stands in `with` as it is, and the kinds of what will stand there.
-func (c *compiler) checkWith(ptr, use string, raw map[string]any, parts []expr.Placed, p place) {
+func (c *compiler) checkWith(ptr, use string, raw map[string]any, tpl *expr.Template, p place) {
 	s := c.withSchema(use)
-	if s == nil {
-		return
-	}
 	with, given := raw["with"]
-	if !given {
+	if s == nil || given && tpl == nil {
+		return // anything goes, or it was told what is wrong
+	}
+	var parts []expr.Placed
+	if given {
+		parts = tpl.Exprs()
+	} else {
 		with = map[string]any{}
 	}
-	base := ptr + "/with"
-	c.problems = append(c.problems, s.CheckPartial(with, holes(with, "", nil), func(at string, key bool) string {
+	base, open := ptr+"/with", holes(with, "", nil)
+	c.problems = append(c.problems, s.CheckPartial(with, open, func(at string, key bool) string {
 		switch {
 		case !given:
 			return c.doc.KeyAt(ptr)
@@ -110,10 +119,12 @@ func (c *compiler) checkWith(ptr, use string, raw map[string]any, parts []expr.P
 	})...)
 	whole := wholes(parts)
 	want := schemaShape(s.Raw())
-	for _, h := range holes(with, "", nil) {
+	for _, h := range open {
 		var path []string
 		if h != "" {
-			path = strings.Split(strings.NewReplacer("~1", "/", "~0", "~").Replace(h[1:]), "/")
+			for part := range strings.SplitSeq(h[1:], "/") {
+				path = append(path, document.Unescape(part))
+			}
 		}
 		target, _, bad := want.follow(path, 0)
 		if bad >= 0 || target == nil {
@@ -204,7 +215,7 @@ func (c *compiler) checkPath(u *use) {
 	if bad < 0 {
 		return
 	}
-	key, name := path[bad], strings.Join(path[:bad], ".")
+	key, name := path[bad], written(path[:bad])
 	kinds := where.kinds()
 	switch {
 	case where.empty != "":
@@ -216,6 +227,22 @@ func (c *compiler) checkPath(u *use) {
 	default:
 		c.failUse(u, name+" has no "+strconv.Quote(key), suggest(key, where.known()))
 	}
+}
+
+// written joins a path as people write it: a.b[0].c.
+func written(path []string) string {
+	var b strings.Builder
+	for i, part := range path {
+		if _, err := strconv.Atoi(part); err == nil {
+			b.WriteString("[" + part + "]")
+			continue
+		}
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(part)
+	}
+	return b.String()
 }
 
 // checkMissing refuses a plain reference to a task that may have no output when it is read.

@@ -71,9 +71,11 @@ type Types interface {
 	Workflow(name string) (inputs, outputs json.RawMessage, ok bool)
 }
 
-// Compile returns the graph of a document, or all that is wrong with it, by place.
+// Compile returns the graph of a document, or all that is wrong with it, by place. Without types (nil)
+// what tasks use, take and give is not checked; the rest is.
 func Compile(doc *document.Document, types Types) (*dag.Graph, []errs.Problem) {
 	c := newCompiler(doc, types)
+	c.strict = true
 	if doc.Kind != "Workflow" {
 		c.fail("/kind", fmt.Sprintf("this is a %s, not a Workflow", doc.Kind), "")
 		return nil, c.sorted()
@@ -110,7 +112,8 @@ func Load(canonical []byte, digest string) (*dag.Graph, error) {
 // compiler makes one graph.
 type compiler struct {
 	doc      *document.Document
-	types    Types // nil where the document was accepted before
+	types    Types // nil: not checked
+	strict   bool  // check everything, not only what a graph needs to exist
 	graph    *dag.Graph
 	defaults policy
 	problems []errs.Problem
@@ -131,9 +134,6 @@ func newCompiler(doc *document.Document, types Types) *compiler {
 	}
 }
 
-// strict says that everything is checked, not only what a graph needs to exist.
-func (c *compiler) strict() bool { return c.types != nil }
-
 // fail tells of a value.
 func (c *compiler) fail(pointer, message, hint string) { c.failAt(c.doc.At(pointer), message, hint) }
 
@@ -143,10 +143,13 @@ func (c *compiler) failKey(pointer, message, hint string) {
 }
 
 func (c *compiler) failAt(location, message, hint string) {
-	if len(c.problems) < 10*maxProblems {
+	if !c.crowded() {
 		c.problems = append(c.problems, errs.Problem{Location: location, Message: message, Hint: hint})
 	}
 }
+
+// crowded says that enough was told: looking for more, and for what was meant, costs time.
+func (c *compiler) crowded() bool { return len(c.problems) >= 3*maxProblems }
 
 // sorted returns the problems in the order of the file, each once.
 func (c *compiler) sorted() []errs.Problem {
@@ -188,7 +191,7 @@ func (c *compiler) compile() {
 	for _, s := range c.graph.Scopes {
 		c.sortScope(s)
 	}
-	if c.strict() && !c.full {
+	if c.strict && !c.full {
 		c.check()
 	}
 	c.graph.Workflows = c.workflows()

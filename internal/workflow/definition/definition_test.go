@@ -374,6 +374,17 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Without types, what they would say is not asked; everything else is.
+func TestCompileWithoutTypes(t *testing.T) {
+	t.Parallel()
+	docs, _ := document.Parse("f", []byte("kind: Workflow\nname: w\ntasks:\n  a: { use: nobody.knows, timeuot: 5s, with: { x: \"${{ tasks.b.out }} ${{ nope }}\" } }\n"))
+	_, ps := definition.Compile(docs[0], nil)
+	want := "f:4:27: unknown key \"timeuot\"\n    did you mean timeout?\nf:4:56: there is no task \"b\" here\nf:4:75: unknown name \"nope\"\n    known here are inputs, vars, run, tasks\n"
+	if got := lines(ps); got != want {
+		t.Errorf("Compile without types =\n%swant\n%s", got, want)
+	}
+}
+
 func FuzzCompile(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*/*.yaml")
 	for _, name := range files {

@@ -58,7 +58,7 @@ func (c *compiler) resolve() {
 		u := &c.uses[i]
 		if u.ref.Path[0] == "tasks" {
 			c.resolveTask(u)
-		} else if c.strict() {
+		} else if c.strict {
 			c.resolveName(u)
 		}
 	}
@@ -74,22 +74,25 @@ func (c *compiler) named(t *task, word string, ids []string, kind dag.DepKind) {
 			c.fail(ptr, id+" cannot wait for itself", "")
 		case on != nil:
 			c.depend(t, on, kind, c.doc.At(ptr))
-		default:
+		case !c.crowded():
 			hint := ""
-			if near := document.Nearest(id, idsOf(t.def.Scope)); near != "" {
-				hint = "did you mean " + near + "?"
-			}
 			if o := c.visible(t.def.Scope, id, t.final); o != nil && t.in != nil {
 				hint = id + " lies outside this group: give " + word + " to the group " + t.in.def.ID
-			} else if o := c.anywhere(id); o != nil && hint == "" {
+			} else if o := c.anywhere(id); o != nil {
 				hint = "the task " + id + " lies inside " + o.in.def.ID + ": name that"
+			} else if near := document.Nearest(id, idsOf(t.def.Scope)); near != "" {
+				hint = "did you mean " + near + "?"
 			}
 			c.fail(ptr, "there is no task "+strconv.Quote(id)+" here", hint)
 		}
 	}
 }
 
-func idsOf(s *dag.Scope) []string { return slices.Sorted(maps.Keys(s.ByID)) }
+// idsOf returns the ids of a scope; of a very large one, enough to find a misspelt one.
+func idsOf(s *dag.Scope) []string {
+	ids := slices.Sorted(maps.Keys(s.ByID))
+	return ids[:min(len(ids), 2000)]
+}
 
 // visible returns the task that an id means in a scope, from the inside out.
 func (c *compiler) visible(s *dag.Scope, id string, final bool) *dag.Task {
@@ -148,7 +151,7 @@ func (c *compiler) resolveTask(u *use) {
 		return
 	}
 	u.target = c.tasks[on]
-	if c.strict() && !c.taskField(u) {
+	if c.strict && !c.taskField(u) {
 		return
 	}
 	soft := u.ref.Soft && u.ref.SoftAt <= 2
@@ -188,6 +191,10 @@ func softened(path []string) string {
 }
 
 func (c *compiler) unknownTask(u *use, id string) {
+	u.bad = true
+	if c.crowded() {
+		return
+	}
 	hint := ""
 	var known []string
 	for s := u.place.scope; s != nil; s = s.Parent {
@@ -196,12 +203,12 @@ func (c *compiler) unknownTask(u *use, id string) {
 	if u.place.final {
 		known = append(known, idsOf(c.graph.Tasks)...)
 	}
-	if near := document.Nearest(id, known); near != "" {
-		hint = "did you mean " + near + "?"
+	if g := c.graph.Finally; g != nil && g.ByID[id] != nil {
+		hint = id + " is a task of finally, which runs after all others"
 	} else if o := c.anywhere(id); o != nil {
 		hint = id + " lies inside " + o.in.def.ID + ", which shows it to others through its outputs"
-	} else if g := c.graph.Finally; g != nil && g.ByID[id] != nil {
-		hint = id + " is a task of finally, which runs after all others"
+	} else if near := document.Nearest(id, known); near != "" {
+		hint = "did you mean " + near + "?"
 	}
 	c.failUse(u, "there is no task "+strconv.Quote(id)+" here", hint)
 }
@@ -267,6 +274,10 @@ func (c *compiler) item(p place, name string) *task {
 }
 
 func (c *compiler) unknownName(u *use, name string) {
+	u.bad = true
+	if c.crowded() {
+		return
+	}
 	p := u.place
 	known := []string{"inputs", "vars", "run"}
 	if p.scope != nil {

@@ -57,47 +57,79 @@ func topological(n int, waits func(i int) []int) (order, rest []int) {
 	return order, rest
 }
 
-// cycles returns, for what is left over, one shortest cycle through the first member of each knot.
+// maxCycles bounds how many knots one scope is told of.
+const maxCycles = 20
+
+// cycles returns, for what is left over, one shortest cycle of each knot: each set of members that
+// all wait for one another.
 func cycles(rest []int, waits func(i int) []int) [][]int {
-	left := map[int]bool{}
-	for _, i := range rest {
-		left[i] = true
-	}
 	var found [][]int
-	for _, start := range rest {
-		if !left[start] {
-			continue
+	for _, knot := range knots(rest, waits) {
+		left := map[int]bool{}
+		for _, i := range knot {
+			left[i] = true
 		}
-		c := shortestCycle(start, waits, left)
-		if c == nil {
-			delete(left, start)
-			continue
-		}
-		found = append(found, c)
-		// What else is tied to this cycle is the same knot: it is told of once.
-		for _, i := range reach(c[0], waits, left) {
-			delete(left, i)
-		}
-		if len(found) == 20 {
-			return found
+		if c := shortestCycle(slices.Min(knot), waits, left); c != nil {
+			found = append(found, c)
 		}
 	}
-	return found
+	slices.SortFunc(found, func(a, b []int) int { return a[0] - b[0] })
+	return found[:min(len(found), maxCycles)]
 }
 
-// reach returns all that can be reached from start over what is left.
-func reach(start int, waits func(i int) []int, left map[int]bool) []int {
-	seen := map[int]bool{start: true}
-	queue := []int{start}
-	for k := 0; k < len(queue); k++ {
-		for _, j := range waits(queue[k]) {
-			if left[j] && !seen[j] {
-				seen[j] = true
-				queue = append(queue, j)
-			}
+// knots returns the strongly connected components of more than one member (Tarjan).
+func knots(rest []int, waits func(i int) []int) [][]int {
+	t := tarjan{waits: waits, index: map[int]int{}, low: map[int]int{}, on: map[int]bool{}, in: map[int]bool{}}
+	for _, i := range rest {
+		t.in[i] = true
+	}
+	for _, i := range rest {
+		if _, seen := t.index[i]; !seen {
+			t.visit(i)
 		}
 	}
-	return queue
+	return t.found
+}
+
+type tarjan struct {
+	waits      func(i int) []int
+	index, low map[int]int
+	on, in     map[int]bool
+	stack      []int
+	found      [][]int
+}
+
+// visit recurses as deep as there are tasks, which are bounded.
+func (t *tarjan) visit(i int) {
+	t.index[i] = len(t.index)
+	t.low[i] = t.index[i]
+	t.stack, t.on[i] = append(t.stack, i), true
+	for _, j := range t.waits(i) {
+		if !t.in[j] {
+			continue
+		}
+		if _, seen := t.index[j]; !seen {
+			t.visit(j)
+			t.low[i] = min(t.low[i], t.low[j])
+		} else if t.on[j] {
+			t.low[i] = min(t.low[i], t.index[j])
+		}
+	}
+	if t.low[i] != t.index[i] {
+		return
+	}
+	from := len(t.stack) - 1
+	for t.stack[from] != i {
+		from--
+	}
+	knot := slices.Clone(t.stack[from:])
+	t.stack = t.stack[:from]
+	for _, j := range knot {
+		t.on[j] = false
+	}
+	if len(knot) > 1 || slices.Contains(t.waits(i), i) {
+		t.found = append(t.found, knot)
+	}
 }
 
 // shortestCycle searches breadth first from start back to start; nil where there is none.
@@ -193,7 +225,7 @@ func (c *compiler) sortVars() []dag.Var {
 		}
 		if j, ok := number[at(u.ref.Path, 1)]; ok {
 			all[i] = append(all[i], j)
-		} else if len(u.ref.Path) == 1 && c.strict() {
+		} else if len(u.ref.Path) == 1 && c.strict {
 			c.failAt(c.doc.Inside(u.ptr, u.offset), "a var names the vars it reads one by one", "as in vars.region")
 		}
 	}

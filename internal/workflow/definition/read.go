@@ -14,23 +14,21 @@ import (
 
 // task is a node of the graph while it is being made.
 type task struct {
-	def       *dag.Task
-	ptr       string // JSON pointer
-	in        *task  // the group it lies in
-	final     bool   // below finally
-	deps      map[*dag.Task]edge
-	needs     []string
-	after     []string
-	outer     []*task // tasks with `each` around it, outermost first
-	out       *shape
-	outState  uint8 // 0 not computed, 1 being computed, 2 computed
-	raw       map[string]any
-	missing   string // why it may have no output; "" where it has one when it is settled
-	settled   bool   // missing is computed
-	withParts []expr.Placed
-	undoParts []expr.Placed
-	givesRaw  map[string]any // the outputs of a group, as written
-	parts     []expr.Placed  // of its outputs
+	def      *dag.Task
+	ptr      string // JSON pointer
+	in       *task  // the group it lies in
+	final    bool   // below finally
+	deps     map[*dag.Task]edge
+	needs    []string
+	after    []string
+	outer    []*task // tasks with `each` around it, outermost first
+	out      *shape
+	outState uint8 // 0 not computed, 1 being computed, 2 computed
+	raw      map[string]any
+	missing  string         // why it may have no output; "" where it has one when it is settled
+	settled  bool           // missing is computed
+	givesRaw map[string]any // the outputs of a group, as written
+	parts    []expr.Placed  // of its outputs
 }
 
 // inside returns the items that the parts of t see which are evaluated for each of them.
@@ -97,7 +95,7 @@ func (c *compiler) header(root map[string]any) {
 }
 
 func (c *compiler) readInputs(in map[string]any) {
-	if !c.strict() {
+	if !c.strict {
 		return
 	}
 	s, err := document.CompileSchema(c.graph.Inputs)
@@ -219,7 +217,7 @@ func (c *compiler) call(t *task, item place) {
 	d := t.def
 	item.secrets = true
 	if v, ok := t.raw["with"]; ok {
-		d.With, t.withParts = c.template(t.ptr+"/with", v, item)
+		d.With, _ = c.template(t.ptr+"/with", v, item)
 	}
 	if _, ok := t.raw["outputs"]; ok && d.Use != "" {
 		c.failKey(t.ptr+"/outputs", "outputs belongs to a group", "a task that uses a task type gives what that gives")
@@ -267,7 +265,7 @@ func (c *compiler) undo(t *task, v any, item place) {
 	call.Use, _ = raw["use"].(string)
 	item.undo, item.secrets = true, true
 	if w, ok := raw["with"]; ok {
-		call.With, t.undoParts = c.template(ptr+"/with", w, item)
+		call.With, _ = c.template(ptr+"/with", w, item)
 	}
 	item.undo, item.secrets, item.retry = false, false, true
 	call.Retry = c.retry(ptr+"/retry", raw["retry"], item)

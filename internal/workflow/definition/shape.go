@@ -69,7 +69,7 @@ func (s *shape) settle() *shape {
 			if !ok {
 				return nil
 			}
-			node = in[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]
+			node = in[document.Unescape(part)]
 		}
 		s = &shape{root: s.root, node: node}
 	}

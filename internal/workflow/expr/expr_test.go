@@ -358,6 +358,9 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
+			if _, err := expr.Compile(fmt.Sprintf(`len(groupBy(1..%d, string(#))) > sha256("x") ?? 1`, g)); err != nil {
+				t.Errorf("Compile = %v", err)
+			}
 			want := float64(1275*g + 3)
 			for range 200 {
 				if v, err := p.Eval(expr.Env{"n0": float64(g)}); v != want || err != nil {

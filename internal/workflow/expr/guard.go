@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
@@ -52,14 +53,29 @@ func compile(src string) (*Program, error) {
 	return &Program{source: src, refs: g.refs, code: code, roots: g.roots}, nil
 }
 
-// newConfig returns what the library's parser and compiler need to know of our functions.
+// newConfig returns what the library's parser and compiler need to know of our functions. Its tables
+// are shared by all; only what the checker remembers of types is made anew.
 func newConfig() *conf.Config {
-	c := conf.CreateNew()
+	t := tables()
+	c := &conf.Config{
+		ShortCircuit: true,
+		MaxNodes:     maxNodes,
+		ConstFns:     t.ConstFns,
+		Disabled:     t.Disabled,
+		Builtins:     t.Builtins,
+		Functions:    t.Functions,
+		// The optimizer rewrites loops in ways we would have to meter again, for little gain.
+		Optimize: false,
+	}
 	c.WithEnv(map[string]any{})
 	c.Strict = false
-	// The optimizer rewrites loops in ways we would have to meter again, for little gain.
-	c.Optimize = false
-	c.MaxNodes = maxNodes
+	return c
+}
+
+// tables makes the parts of a config that never change: of what the library builds in, the loops and
+// what we have too.
+var tables = sync.OnceValue(func() *conf.Config {
+	c := conf.CreateNew()
 	for _, b := range builtin.Builtins {
 		if _, ours := functions[b.Name]; !ours && !b.Predicate {
 			c.Disabled[b.Name] = true
@@ -75,7 +91,7 @@ func newConfig() *conf.Config {
 		}
 	}
 	return c
-}
+})
 
 // deepBrackets finds sources that would make the parser recurse deep before there is a tree to measure.
 func deepBrackets(src string) bool {
