@@ -211,3 +211,9 @@ func (f *File) Resolve(flags Choice, env func(string) string) (Settings, error) 
 	}
 	return s, nil
 }
+
+// New returns a context for a server; "" is the default one.
+func New(server string) (Context, error) {
+	s, err := CheckServer(cmp.Or(server, Server))
+	return Context{Server: s}, err
+}

@@ -20,25 +20,9 @@ type Question struct {
 // Ask asks for every parameter that values lacks, the required ones first, and puts the answers in.
 // An answer that cannot be right is asked for again, with the reason. An error of ask ends it.
 func (f *Form) Ask(values map[string]any, ask func(q Question, wrong error) (string, error)) error {
-	names := f.Names()
-	required := func(n string) bool { return slices.Contains(f.root.Required, n) }
-	slices.SortStableFunc(names, func(a, b string) int {
-		return slices.Index([]bool{true, false}, required(a)) - slices.Index([]bool{true, false}, required(b))
-	})
-	for _, name := range names {
-		if _, given := values[name]; given {
+	for _, q := range f.Questions() {
+		if _, given := values[q.Name]; given {
 			continue
-		}
-		s, _ := f.at(f.root, []string{name})
-		if s.Const != nil {
-			continue
-		}
-		q := Question{Name: name, Title: s.Title, Doc: s.Description, Type: s.kind(), Required: required(name), Values: s.values()}
-		if len(s.Default) > 0 {
-			var d any
-			if json.Unmarshal(s.Default, &d) == nil {
-				q.Default = show(d)
-			}
 		}
 		if err := f.answer(values, q, ask); err != nil {
 			return err
@@ -66,4 +50,27 @@ func (f *Form) answer(values map[string]any, q Question, ask func(Question, erro
 			}
 		}
 	}
+}
+
+// Questions lists what the form asks for, required parameters first. Nothing is asked.
+func (f *Form) Questions() []Question {
+	names := f.Names()
+	required := func(n string) bool { return slices.Contains(f.root.Required, n) }
+	slices.SortStableFunc(names, func(a, b string) int {
+		return slices.Index([]bool{true, false}, required(a)) - slices.Index([]bool{true, false}, required(b))
+	})
+	var out []Question
+	for _, name := range names {
+		s, _ := f.at(f.root, []string{name})
+		if s.Const != nil {
+			continue
+		}
+		q := Question{Name: name, Title: s.Title, Doc: s.Description, Type: s.kind(), Required: required(name), Values: s.values()}
+		var d any
+		if len(s.Default) > 0 && json.Unmarshal(s.Default, &d) == nil {
+			q.Default = show(d)
+		}
+		out = append(out, q)
+	}
+	return out
 }

@@ -1,0 +1,406 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tutti/api"
+	"tutti/errs"
+	"tutti/internal/cli/live"
+	"tutti/internal/cli/output"
+	"tutti/internal/cli/params"
+)
+
+func (l *line) runCommands() *cobra.Command {
+	return l.group("run", "Start workflows, and look into what runs",
+		"  tutti run start vm.build -p name=web --wait\n  tutti run tree run_7k2m",
+		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runEvents(), l.runOutput(), l.runGraph(),
+		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runUndo())
+}
+
+func (l *line) printRun(r api.Run) error { return output.One(l.printer(), r, runFacts(), string(r.ID)) }
+
+// onRun returns a command about one run, which may be named by its request.
+func (l *line) onRun(use, short string, do func(ctx context.Context, id api.RunID) error) *cobra.Command {
+	cmd := l.command(use, short, func(ctx context.Context, args []string) error {
+		id, err := l.runID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return do(ctx, id)
+	})
+	cmd.ValidArgsFunction = l.complete(l.runIDs)
+	return cmd
+}
+
+func (l *line) runStart() *cobra.Command {
+	var g given
+	var w waiting
+	var file, title, key, trace string
+	cmd := l.command("start [WORKFLOW]", "Start a run of a published workflow, or of a file", func(ctx context.Context, args []string) error {
+		in := api.StartRunIn{Key: key, Body: api.StartRunBody{Title: title, Trace: trace}}
+		f, err := l.startForm(ctx, &in.Body, file, args)
+		if err != nil {
+			return err
+		}
+		values, err := g.values(ctx, l, f)
+		if err != nil {
+			return err
+		}
+		if in.Body.Inputs, err = json.Marshal(values); err != nil {
+			return err
+		}
+		r, err := call(ctx, l, api.StartRun, in)
+		if err != nil {
+			return err
+		}
+		return l.started(ctx, &w, r)
+	})
+	g.flags(l, cmd)
+	cmd.Flags().StringVarP(&file, "file", "f", "", "a workflow to run without publishing it, - is stdin")
+	cmd.Flags().StringVar(&title, "title", "", "a line to know it by")
+	cmd.Flags().StringVar(&trace, "trace", "", "trace ID it belongs to")
+	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key makes one run, however often it is sent")
+	cmd.ValidArgsFunction = l.complete(l.definitionNames(api.KindWorkflow))
+	return w.starts(cmd)
+}
+
+// startForm says in body what to run, and returns the form of its inputs.
+func (l *line) startForm(ctx context.Context, body *api.StartRunBody, file string, args []string) (*params.Form, error) {
+	switch {
+	case file == "" && len(args) == 0:
+		return nil, usage("tutti run start needs a workflow").WithHint("name a published one, or give a file with -f; see: tutti workflow list")
+	case file != "" && len(args) > 0:
+		return nil, usage("both a workflow and a file are given").WithHint("give one of them")
+	case file != "":
+		name, data, err := l.read(file)
+		if err != nil {
+			return nil, err
+		}
+		body.Definition = string(data)
+		return params.New(inputsOf(name, data), name, "the inputs of "+name)
+	}
+	body.Workflow = args[0]
+	d, err := call(ctx, l, api.GetDefinition, api.GetDefinitionIn{Kind: api.KindWorkflow, Name: args[0]})
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return nil, near(err, "no workflow %q", args[0], l.workflowNames(ctx), "tutti workflow list")
+	case errs.Is(err, errs.Denied):
+		return params.New(nil, args[0], "") // who may only start it has its inputs judged by the server
+	case err != nil:
+		return nil, err
+	}
+	return params.New(inputsOf(d.Name, d.Document), "workflow "+d.Name, "tutti workflow schema "+d.Name)
+}
+
+// inputsOf returns the inputs schema of a workflow document; nil where it has none or is not one.
+func inputsOf(name string, data []byte) json.RawMessage {
+	doc, err := params.Object(name, data)
+	if err != nil || doc["inputs"] == nil {
+		return nil
+	}
+	b, err := json.Marshal(doc["inputs"])
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// started prints a run that was just started, or waits for its outcome.
+func (l *line) started(ctx context.Context, w *waiting, r api.Run) error {
+	if w.wait {
+		return l.await(ctx, w, target{id: string(r.ID), run: r.ID})
+	}
+	if err := l.printRun(r); err != nil {
+		return err
+	}
+	l.note("Follow it: tutti watch %s", r.ID)
+	return nil
+}
+
+func (l *line) runList() *cobra.Command {
+	var in api.ListRunsIn
+	var state, parent string
+	cmd := lister(l, "list", "List runs, newest first", runColumns(), func(r api.Run) string { return string(r.ID) },
+		"No run. Start one: tutti run start WORKFLOW; tutti workflow list lists the workflows.",
+		func(ctx context.Context, p api.Paging) (api.Page[api.Run], error) {
+			in.Paging, in.State, in.Parent = p, api.State(state), api.RunID(parent)
+			return call(ctx, l, api.ListRuns, in)
+		})
+	f := cmd.Flags()
+	f.StringVar(&state, "state", "", "only in this state")
+	f.StringVar(&in.Workflow, "workflow", "", "only of this workflow")
+	f.StringVar(&in.Trace, "trace", "", "only of this trace")
+	f.StringVar(&in.Request, "request", "", "only of this request")
+	f.StringVar(&parent, "parent", "", "only the sub-runs of this run")
+	return cmd
+}
+
+func (l *line) runShow() *cobra.Command {
+	return l.onRun("show ID", "Show a run", func(ctx context.Context, id api.RunID) error {
+		r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id})
+		if err != nil {
+			return err
+		}
+		return l.printRun(r)
+	})
+}
+
+func (l *line) runTree() *cobra.Command {
+	var open bool
+	cmd := l.onRun("tree ID", "Draw a run as it stands", func(ctx context.Context, id api.RunID) error {
+		s, err := l.look(ctx, id, 0)
+		if err != nil {
+			return err
+		}
+		if l.printer().Structured() {
+			return output.One(l.printer(), s, nil, string(id))
+		}
+		return l.drawOnce(s, open)
+	})
+	cmd.Flags().BoolVar(&open, "open", false, "do not fold what has ended well")
+	return cmd
+}
+
+// drawOnce prints the whole tree, without a limit to its height.
+func (l *line) drawOnce(s *live.Snapshot, open bool) error {
+	v := live.View{Open: open, Color: l.colored(l.Terminal.Out), Now: time.Now()}
+	if l.Terminal.Out {
+		v.Width, _ = l.size()
+	}
+	_, err := fmt.Fprintln(l.Stdout, strings.Join(live.Draw(s, v), "\n"))
+	return err
+}
+
+func (l *line) runTasks() *cobra.Command {
+	var state, parent string
+	cmd := l.onRun("tasks ID", "List the tasks of a run, in the order of the plan", func(ctx context.Context, id api.RunID) error {
+		tasks, err := l.tasks(ctx, api.ListTasksIn{ID: id, State: api.State(state), Parent: parent})
+		if err != nil {
+			return err
+		}
+		return list(l, api.Page[api.Task]{Items: tasks}, taskColumns(), func(t api.Task) string { return t.Path }, "No task.")
+	})
+	cmd.Flags().StringVar(&state, "state", "", "only in this state")
+	cmd.Flags().StringVar(&parent, "parent", "", "only the children of this path, - is the top level")
+	return cmd
+}
+
+func (l *line) runTask() *cobra.Command {
+	cmd := l.command("task ID PATH", "Show a task of a run with its input, output and attempts", func(ctx context.Context, args []string) error {
+		id, err := l.runID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		t, err := call(ctx, l, api.GetTask, api.GetTaskIn{ID: id, Path: args[1]})
+		if err != nil {
+			return err
+		}
+		facts := []output.Column[api.Task]{
+			col("Task", func(t api.Task) string { return t.Path }),
+			{Name: "State", Get: func(t api.Task) output.Cell { return output.State(t.State) }},
+			col("Title", func(t api.Task) string { return t.Title }),
+			col("Use", func(t api.Task) string { return cmp.Or(t.Use, t.Kind) }),
+			col("Waits for", func(t api.Task) string { return reason(t.Reason) }),
+			col("Failure", func(t api.Task) string {
+				if t.Failure == nil {
+					return ""
+				}
+				return strings.TrimSpace(t.Failure.Type + ": " + t.Failure.Message + "  " + t.Failure.Hint)
+			}),
+			when("Started", func(t api.Task) time.Time { return t.Started }),
+			col("Took", func(t api.Task) string { return took(t.Started, t.Ended) }),
+			col("Worker", func(t api.Task) string { return t.Worker }),
+			col("Sub-run", func(t api.Task) string { return string(t.Run) }),
+			col("Items", func(t api.Task) string { return counts(t.Counts) }),
+			col("Undo", func(t api.Task) string { return string(t.Undo) }),
+			col("Attempts", func(t api.Task) string { return attempts(t.Attempts) }),
+			col("Input", func(t api.Task) string { return string(t.Input) }),
+			col("Output", func(t api.Task) string { return string(t.Output) }),
+			col("Variables", func(t api.Task) string { return string(t.Vars) }),
+		}
+		return output.One(l.printer(), t, facts, t.Path)
+	})
+	cmd.ValidArgsFunction = l.complete(l.runIDs)
+	return cmd
+}
+
+// attempts is like "1 failed 19s: unreachable; 2 running 33s".
+func attempts(list []api.Attempt) string {
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = fmt.Sprintf("%d %s %s", a.Number, a.State, took(a.Started, a.Ended))
+		if a.Failure != nil {
+			words[i] += ": " + a.Failure.Message
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+func eventColumns() []output.Column[api.RunEvent] {
+	return []output.Column[api.RunEvent]{
+		right(col("SEQ", func(e api.RunEvent) string { return fmt.Sprint(e.Seq) })),
+		when("AT", func(e api.RunEvent) time.Time { return e.At }),
+		col("EVENT", func(e api.RunEvent) string { return e.Type }),
+		col("TASK", func(e api.RunEvent) string { return e.Task }),
+		col("BY", func(e api.RunEvent) string { return e.By }),
+		col("DATA", func(e api.RunEvent) string { return string(e.Data) }),
+	}
+}
+
+func (l *line) runEvents() *cobra.Command {
+	var after int64
+	cmd := l.onRun("events ID", "List what happened in a run, in order", func(ctx context.Context, id api.RunID) error {
+		all := api.Page[api.RunEvent]{Items: []api.RunEvent{}}
+		for {
+			page, err := call(ctx, l, api.RunEvents, api.RunEventsIn{ID: id, After: after, Limit: 5000})
+			if err != nil {
+				return err
+			}
+			if len(page.Items) == 0 {
+				break
+			}
+			all.Items = append(all.Items, page.Items...)
+			after = page.Items[len(page.Items)-1].Seq
+		}
+		return list(l, all, eventColumns(), func(e api.RunEvent) string { return fmt.Sprint(e.Seq) }, "No event.")
+	})
+	cmd.Flags().Int64Var(&after, "after", 0, "only after this number")
+	return cmd
+}
+
+func (l *line) runOutput() *cobra.Command {
+	return l.onRun("output ID", "Print the outputs of a run as JSON", func(ctx context.Context, id api.RunID) error {
+		r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id})
+		if err != nil {
+			return err
+		}
+		if !r.State.Ended() {
+			l.note("%s is %s: outputs are there when it has ended", r.ID, r.State)
+		}
+		out := r.Outputs
+		if len(out) == 0 {
+			out = json.RawMessage("{}")
+		}
+		return l.printer().Data(out)
+	})
+}
+
+func (l *line) runGraph() *cobra.Command {
+	var dot bool
+	cmd := l.onRun("graph ID", "Print the plan of a run: each step with what it waits for", func(ctx context.Context, id api.RunID) error {
+		g, err := call(ctx, l, api.RunGraph, api.RunIn{ID: id})
+		if err != nil {
+			return err
+		}
+		if dot {
+			_, err = fmt.Fprint(l.Stdout, dotGraph(g))
+			return err
+		}
+		waits := map[string][]string{}
+		for _, e := range g.Edges {
+			from := e.From
+			if e.Soft {
+				from += "?"
+			}
+			waits[e.To] = append(waits[e.To], from)
+		}
+		slices.SortStableFunc(g.Nodes, func(a, b api.GraphNode) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y)) })
+		cols := []output.Column[api.GraphNode]{
+			col("STEP", func(n api.GraphNode) string { return n.ID }),
+			stateOf(func(n api.GraphNode) api.State { return n.State }),
+			col("USE", func(n api.GraphNode) string { return cmp.Or(n.Use, n.Kind) }),
+			col("WAITS FOR", func(n api.GraphNode) string { return strings.Join(waits[n.ID], ", ") }),
+			wide("TITLE", func(n api.GraphNode) string { return n.Title }),
+		}
+		return output.List(l.printer(), g, g.Nodes, cols, func(n api.GraphNode) string { return n.ID })
+	})
+	cmd.Flags().BoolVar(&dot, "dot", false, "in the language of Graphviz")
+	return cmd
+}
+
+// dotGraph writes g for Graphviz.
+func dotGraph(g api.Graph) string {
+	var b strings.Builder
+	b.WriteString("digraph run {\n  rankdir=LR; node [shape=box];\n")
+	for _, n := range g.Nodes {
+		fmt.Fprintf(&b, "  %s [label=%s];\n", quote(n.ID), quote(cmp.Or(n.Title, n.ID)))
+	}
+	for _, e := range g.Edges {
+		style := ""
+		if e.Soft {
+			style = " [style=dashed]"
+		}
+		fmt.Fprintf(&b, "  %s -> %s%s;\n", quote(e.From), quote(e.To), style)
+	}
+	return b.String() + "}\n"
+}
+
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(output.Clean(s)) + `"`
+}
+
+func (l *line) runCancel() *cobra.Command {
+	var why string
+	cmd := l.onRun("cancel ID", "Cancel a run: no attempt starts after this returns", func(ctx context.Context, id api.RunID) error {
+		r, err := call(ctx, l, api.CancelRun, api.CancelRunIn{ID: id, Body: api.CancelBody{Reason: why}})
+		if err != nil {
+			return err
+		}
+		return l.printRun(r)
+	})
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the record")
+	return cmd
+}
+
+func (l *line) retryCommand(short string, ids func(context.Context) []string) *cobra.Command {
+	var w waiting
+	var from, input string
+	cmd := l.onRun("retry ID", short, func(ctx context.Context, id api.RunID) error {
+		body := api.RetryBody{Task: from}
+		if input != "" {
+			if from == "" {
+				return usage("--input changes the input of one task").WithHint("name it with --from")
+			}
+			if !json.Valid([]byte(input)) {
+				return usage("--input is not JSON: %s", input)
+			}
+			body.Input = json.RawMessage(input)
+		}
+		r, err := call(ctx, l, api.RetryRun, api.RetryRunIn{ID: id, Body: body})
+		if err != nil {
+			return err
+		}
+		return l.started(ctx, &w, r)
+	})
+	cmd.Flags().StringVar(&from, "from", "", "path of the failed task to retry; all that failed by default")
+	cmd.Flags().StringVar(&input, "input", "", "JSON that replaces the task's input")
+	cmd.ValidArgsFunction = l.complete(ids)
+	return w.starts(cmd)
+}
+
+func (l *line) runUndo() *cobra.Command {
+	var w waiting
+	var why string
+	var yes bool
+	cmd := l.onRun("undo ID", "Undo what an ended run did, newest first", func(ctx context.Context, id api.RunID) error {
+		if err := l.confirm(ctx, yes, "undo what "+string(id)+" did"); err != nil {
+			return err
+		}
+		r, err := call(ctx, l, api.UndoRun, api.CancelRunIn{ID: id, Body: api.CancelBody{Reason: why}})
+		if err != nil {
+			return err
+		}
+		return l.started(ctx, &w, r)
+	})
+	cmd.Flags().StringVar(&why, "reason", "", "why, for the record")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return w.starts(cmd)
+}
