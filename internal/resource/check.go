@@ -12,7 +12,6 @@ import (
 // overlay is the definitions as they would be once some files were applied.
 type overlay struct {
 	s    *Service
-	ctx  context.Context // of the one call that made it
 	ns   api.NS
 	docs map[[2]string]*document.Document
 	// broken says that a file holds something that cannot be read, so that what seems to be missing
@@ -20,8 +19,8 @@ type overlay struct {
 	broken bool
 }
 
-func (s *Service) overlay(ctx context.Context, in api.CheckIn) *overlay {
-	o := &overlay{s: s, ctx: ctx, ns: in.NS, docs: map[[2]string]*document.Document{}}
+func (s *Service) overlay(in api.CheckIn) *overlay {
+	o := &overlay{s: s, ns: in.NS, docs: map[[2]string]*document.Document{}}
 	for _, f := range in.Files {
 		docs, problems := document.Parse(f.Name, []byte(f.Text))
 		o.broken = o.broken || len(problems) > 0
@@ -33,11 +32,11 @@ func (s *Service) overlay(ctx context.Context, in api.CheckIn) *overlay {
 }
 
 // exists reports whether a definition is there.
-func (o *overlay) exists(kind, name string) (bool, error) {
+func (o *overlay) exists(ctx context.Context, kind, name string) (bool, error) {
 	if o.docs[[2]string{kind, name}] != nil {
 		return true, nil
 	}
-	_, err := o.s.definition(o.ctx, o.ns, kind, name)
+	_, err := o.s.definition(ctx, o.ns, kind, name)
 	if errs.Is(err, errs.NotFound) {
 		return false, nil
 	}
@@ -45,12 +44,12 @@ func (o *overlay) exists(kind, name string) (bool, error) {
 }
 
 // typ returns a resource type; nil where it is not there or not sound, found tells which.
-func (o *overlay) typ(name string) (t *resourceType, found bool, err error) {
+func (o *overlay) typ(ctx context.Context, name string) (t *resourceType, found bool, err error) {
 	if d := o.docs[[2]string{api.KindResourceType, name}]; d != nil {
 		t, _ := parseType(d)
 		return t, true, nil
 	}
-	def, err := o.s.definition(o.ctx, o.ns, api.KindResourceType, name)
+	def, err := o.s.definition(ctx, o.ns, api.KindResourceType, name)
 	if errs.Is(err, errs.NotFound) {
 		return nil, false, nil
 	}
@@ -64,7 +63,7 @@ func (o *overlay) typ(name string) (t *resourceType, found bool, err error) {
 }
 
 // missing is the problem of a reference to nothing.
-func (o *overlay) missing(at, kind, name string) ([]errs.Problem, error) {
+func (o *overlay) missing(ctx context.Context, at, kind, name string) ([]errs.Problem, error) {
 	if o.broken {
 		return nil, nil
 	}
@@ -75,7 +74,7 @@ func (o *overlay) missing(at, kind, name string) ([]errs.Problem, error) {
 			names = append(names, id[1])
 		}
 	}
-	defs, err := o.s.definitions(o.ctx, o.ns, kind)
+	defs, err := o.s.definitions(ctx, o.ns, kind)
 	for _, d := range defs {
 		names = append(names, d.Name)
 	}
@@ -87,12 +86,12 @@ func (o *overlay) missing(at, kind, name string) ([]errs.Problem, error) {
 
 // checkTypes answers for the kind ResourceType.
 func (s *Service) checkTypes(ctx context.Context, in api.CheckIn) (out api.CheckOut, err error) {
-	o := s.overlay(ctx, in)
+	o := s.overlay(in)
 	for id, d := range o.docs {
 		if id[0] != api.KindResourceType {
 			continue
 		}
-		problems, err := o.checkType(d)
+		problems, err := o.checkType(ctx, d)
 		if err != nil {
 			return out, err
 		}
@@ -101,36 +100,36 @@ func (s *Service) checkTypes(ctx context.Context, in api.CheckIn) (out api.Check
 	return out, nil
 }
 
-func (o *overlay) checkType(d *document.Document) ([]errs.Problem, error) {
+func (o *overlay) checkType(ctx context.Context, d *document.Document) ([]errs.Problem, error) {
 	t, problems := parseType(d)
 	if t == nil {
 		return problems, nil
 	}
 	for _, c := range t.workflows {
-		ok, err := o.exists(api.KindWorkflow, c.use)
+		ok, err := o.exists(ctx, api.KindWorkflow, c.use)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
-			more, err := o.missing(d.At(c.at), api.KindWorkflow, c.use)
+			more, err := o.missing(ctx, d.At(c.at), api.KindWorkflow, c.use)
 			if err != nil {
 				return nil, err
 			}
 			problems = append(problems, more...)
 		}
 	}
-	more, err := o.alone(d, api.KindPreset)
+	more, err := o.alone(ctx, d, api.KindPreset)
 	if err != nil {
 		return nil, err
 	}
 	problems = append(problems, more...)
-	more, err = o.presetsOf(t, d)
+	more, err = o.presetsOf(ctx, t, d)
 	return append(problems, more...), err
 }
 
 // alone complains where an entry of the other kind has the same name: a name orders one thing.
-func (o *overlay) alone(d *document.Document, other string) ([]errs.Problem, error) {
-	ok, err := o.exists(other, d.Name)
+func (o *overlay) alone(ctx context.Context, d *document.Document, other string) ([]errs.Problem, error) {
+	ok, err := o.exists(ctx, other, d.Name)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -138,8 +137,8 @@ func (o *overlay) alone(d *document.Document, other string) ([]errs.Problem, err
 }
 
 // presetsOf complains of presets in the store that a changed type would break.
-func (o *overlay) presetsOf(t *resourceType, d *document.Document) (problems []errs.Problem, err error) {
-	defs, err := o.s.definitions(o.ctx, o.ns, api.KindPreset)
+func (o *overlay) presetsOf(ctx context.Context, t *resourceType, d *document.Document) (problems []errs.Problem, err error) {
+	defs, err := o.s.definitions(ctx, o.ns, api.KindPreset)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +146,7 @@ func (o *overlay) presetsOf(t *resourceType, d *document.Document) (problems []e
 		if o.docs[[2]string{def.Kind, def.Name}] != nil {
 			continue
 		}
-		b, err := load(o.ctx, o.s, o.ns, def, o.s.presetOf)
+		b, err := load(ctx, o.s, o.ns, def, o.s.presetOf)
 		if errs.Is(err, errs.Invalid) || errs.Is(err, errs.NotFound) {
 			continue // broken before, or withdrawn meanwhile
 		}
@@ -168,12 +167,12 @@ func (o *overlay) presetsOf(t *resourceType, d *document.Document) (problems []e
 
 // checkPresets answers for the kind Preset.
 func (s *Service) checkPresets(ctx context.Context, in api.CheckIn) (out api.CheckOut, err error) {
-	o := s.overlay(ctx, in)
+	o := s.overlay(in)
 	for id, d := range o.docs {
 		if id[0] != api.KindPreset {
 			continue
 		}
-		problems, err := o.checkPreset(d)
+		problems, err := o.checkPreset(ctx, d)
 		if err != nil {
 			return out, err
 		}
@@ -182,17 +181,17 @@ func (s *Service) checkPresets(ctx context.Context, in api.CheckIn) (out api.Che
 	return out, nil
 }
 
-func (o *overlay) checkPreset(d *document.Document) ([]errs.Problem, error) {
+func (o *overlay) checkPreset(ctx context.Context, d *document.Document) ([]errs.Problem, error) {
 	b, problems := parsePreset(d)
 	if b == nil {
 		return problems, nil
 	}
-	t, found, err := o.typ(b.of)
+	t, found, err := o.typ(ctx, b.of)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
-		more, err := o.missing(d.At("/of"), api.KindResourceType, b.of)
+		more, err := o.missing(ctx, d.At("/of"), api.KindResourceType, b.of)
 		if err != nil {
 			return nil, err
 		}
@@ -201,6 +200,6 @@ func (o *overlay) checkPreset(d *document.Document) ([]errs.Problem, error) {
 	if t != nil {
 		problems = append(problems, b.fits(t, d.KeyAt)...)
 	}
-	more, err := o.alone(d, api.KindResourceType)
+	more, err := o.alone(ctx, d, api.KindResourceType)
 	return append(problems, more...), err
 }
