@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"sync"
 
+	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/store"
 	"tutti/internal/workflow/dag"
 	"tutti/internal/workflow/definition"
@@ -35,6 +37,11 @@ func (g *graphs) compile(doc []byte, digest string) (*dag.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.keep(digest, c)
+	return c, nil
+}
+
+func (g *graphs) keep(digest string, c *dag.Graph) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.known == nil {
@@ -48,7 +55,6 @@ func (g *graphs) compile(doc []byte, digest string) (*dag.Graph, error) {
 		}
 	}
 	g.known[digest] = c
-	return c, nil
 }
 
 // byDigest returns the graph of a definition that a stored run is pinned to.
@@ -63,8 +69,21 @@ func (g *graphs) byDigest(ctx context.Context, db *store.DB, digest string) (*da
 	return g.compile([]byte(doc), digest)
 }
 
-// inline compiles the document of an expansion.
+// inline compiles the document of an expansion, which a worker made: it is checked like one that a
+// person applies, but for the schemas of task types.
 func (g *graphs) inline(doc []byte) (*dag.Graph, error) {
 	sum := sha256.Sum256(doc)
-	return g.compile(doc, hex.EncodeToString(sum[:]))
+	digest := hex.EncodeToString(sum[:])
+	if c := g.cached(digest); c != nil {
+		return c, nil
+	}
+	docs, problems := document.Parse("expansion", doc)
+	if len(problems) == 0 {
+		var c *dag.Graph
+		if c, problems = definition.Compile(docs[0], nil); len(problems) == 0 {
+			g.keep(digest, c)
+			return c, nil
+		}
+	}
+	return nil, errs.New(errs.Invalid, "the expansion is not valid").WithProblems(problems...)
 }

@@ -392,6 +392,7 @@ func (r *Run) markFailing(s *scope, n *node) {
 	for s != nil && !s.failing {
 		s.failing = true
 		s.cause = n
+		r.touched = append(r.touched, s)
 		o := s.owner
 		if o == nil || o.doom == nil && r.mayRetry(o) {
 			return
@@ -452,7 +453,7 @@ func (r *Run) stop(s *scope) {
 	s.stopping = true
 	r.touched = append(r.touched, s)
 	for _, n := range s.nodes {
-		if n.active && n.body != nil {
+		if n.active && n.body != nil && n.state == api.Running {
 			r.stop(n.body)
 		}
 	}

@@ -113,8 +113,14 @@ func (w *world) checkReplay() {
 	}
 }
 
+// fataler is what picture needs of a test.
+type fataler interface {
+	Helper()
+	Fatal(...any)
+}
+
 // picture is all that can be seen of a run.
-func picture(t *testing.T, r *core.Run) string {
+func picture(t fataler, r *core.Run) string {
 	t.Helper()
 	var all []api.Task
 	for _, x := range r.Tasks() {

@@ -57,6 +57,8 @@ type Run struct {
 	waiting int // nodes that wait
 	timers  timerHeap
 
+	timersSet int
+
 	now     int64
 	emitted []Event
 	effects Effects
@@ -196,6 +198,7 @@ type Timer struct {
 	Path    string // "" for the run's deadline
 	Kind    timerKind
 	Attempt int
+	seq     int // orders timers of the same time as they were set
 }
 
 type timerKind uint8
@@ -210,9 +213,14 @@ const (
 
 type timerHeap []Timer
 
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].At < h[j].At }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if h[i].At != h[j].At {
+		return h[i].At < h[j].At
+	}
+	return h[i].seq < h[j].seq
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 
 // Push adds a timer.
 func (h *timerHeap) Push(x any) { *h = append(*h, x.(Timer)) }
@@ -226,7 +234,8 @@ func (h *timerHeap) Pop() any {
 }
 
 func (r *Run) timer(at int64, n *node, k timerKind) {
-	t := Timer{At: at, Kind: k}
+	r.timersSet++
+	t := Timer{At: at, Kind: k, seq: r.timersSet}
 	if n != nil {
 		t.Path, t.Attempt = n.path, n.attempt
 	}

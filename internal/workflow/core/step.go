@@ -273,12 +273,12 @@ func (r *Run) cancelAll(s *scope) {
 // cancel ends an active node: at once where it only waits, through its worker or sub-run otherwise.
 func (r *Run) cancel(n *node) {
 	switch {
-	case n.body != nil:
-		if !n.body.stopping && !n.body.closed {
-			r.emit(Event{Type: Stopping, Path: n.path})
-		}
 	case n.state == api.Waiting:
 		r.emit(Event{Type: CancelledT, Path: n.path, Cause: "stopped"})
+	case n.body != nil:
+		if !n.body.stopping {
+			r.emit(Event{Type: Stopping, Path: n.path})
+		}
 	case n.child != "":
 		if !slices.Contains(r.effects.CancelRuns, n.child) {
 			r.effects.CancelRuns = append(r.effects.CancelRuns, n.child)
