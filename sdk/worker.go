@@ -121,7 +121,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	giveUp.Stop()
 	end()
 	beats.Wait()
-	s.attempts.Wait()
+	s.runners.Wait()
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (w *Worker) session() (*session, error) {
 		return nil, errs.New(errs.Invalid, "the worker has no transport")
 	}
 	s := &session{Worker: *w, types: map[string]TaskType{}, claims: map[string]*claim{}}
-	s.wake.L = &s.mu
+	s.wake.L, s.begin.L = &s.mu, &s.mu
 	s.Namespace = cmp.Or(w.Namespace, "default")
 	s.Pool = cmp.Or(w.Pool, api.DefaultPool)
 	s.Slots = cmp.Or(max(w.Slots, 0), defaultSlots)

@@ -10,15 +10,20 @@ import (
 	"tutti/errs"
 )
 
-// session is a Worker at work. Its lanes exchange results for assignments with the engine; each
-// attempt has a goroutine, which hands its result to the lanes.
+// session is a Worker at work. Its lanes exchange results for assignments with the engine; runners, as
+// many as there were ever attempts at the same time, carry these out. They are kept, because a fresh
+// goroutine would first have to grow its stack.
 type session struct {
-	Worker   // with defaults filled in
-	types    map[string]TaskType
-	names    []string
-	attempts sync.WaitGroup
+	Worker  // with defaults filled in
+	types   map[string]TaskType
+	names   []string
+	runners sync.WaitGroup
 
 	mu       sync.Mutex
+	jobs     []job             // taken and not begun: only until a runner comes
+	begin    sync.Cond         // for idle runners: there is a job, or the session stops
+	idle     int               // runners that wait
+	waking   bool              // a runner was woken, or made, and has not looked yet
 	wake     sync.Cond         // for lanes: something of the following changed
 	claims   map[string]*claim // by token: running, or finished and not answered for
 	finished []*claim          // to be reported
@@ -38,6 +43,13 @@ type claim struct {
 	size   int  // of the result, in bytes
 	alone  bool // to be reported alone: a report that held it was refused
 	beaten bool // its own result was refused; result says so instead
+}
+
+// job is an attempt to be carried out.
+type job struct {
+	ctx context.Context // travels with the attempt from the lane to the runner
+	a   *api.Assignment
+	c   *claim
 }
 
 // batch is one exchange.
@@ -220,15 +232,51 @@ func (s *session) start(life context.Context, a *api.Assignment) {
 		s.end(c, api.Result{Token: c.token, Outcome: api.Interrupted})
 		return
 	}
-	s.attempts.Go(func() {
-		r := s.attempt(ctx, life, a)
-		cancel(nil)
+	s.jobs = append(s.jobs, job{ctx, a, c})
+	s.wakeRunner(life)
+}
+
+// wakeRunner sees to it that a runner comes for the jobs. One at a time: where attempts are short,
+// those awake do them all; where not, each that comes wakes the next. The caller holds mu.
+func (s *session) wakeRunner(life context.Context) {
+	switch {
+	case s.waking || len(s.jobs) == 0:
+	case s.idle > 0:
+		s.waking = true
+		s.begin.Signal()
+	default:
+		s.waking = true
+		s.runners.Go(func() { s.run(life) })
+	}
+}
+
+// run carries out attempts until the session stops.
+func (s *session) run(life context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waking = false
+	for {
+		for len(s.jobs) == 0 {
+			if s.stopping {
+				return
+			}
+			s.idle++
+			s.begin.Wait()
+			s.idle--
+			s.waking = false
+		}
+		j := s.jobs[0]
+		s.jobs[0] = job{}
+		s.jobs = s.jobs[1:]
+		s.wakeRunner(life)
+		s.mu.Unlock()
+		r := s.attempt(j.ctx, life, j.a)
+		j.c.cancel(nil)
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.free++
-		s.end(c, r)
+		s.end(j.c, r)
 		s.wake.Signal()
-	})
+	}
 }
 
 // end gives c its result, unless it was lost or given up. The caller holds mu.
@@ -264,6 +312,7 @@ func (s *session) stop() {
 		c.cancel(ErrStopping)
 	}
 	s.wake.Broadcast()
+	s.begin.Broadcast()
 }
 
 // abandon reports what still runs as interrupted.

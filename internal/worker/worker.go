@@ -1,0 +1,83 @@
+// Package worker is the service that runs task types inside the server: a sdk.Worker over the bus, for
+// all namespaces and one pool. It takes attempts from the engine as the service it is; what a task
+// calls on the bus, it calls as its run, with the run's grants and trace. It owns no tables, answers
+// no methods and publishes no events.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"tutti/api"
+	"tutti/bus"
+	"tutti/internal/service"
+	"tutti/sdk"
+)
+
+// Config is what can be set. The zero Config is useful.
+type Config struct {
+	// Pool is whose tasks it runs; "" is api.DefaultPool, where tasks run that name no pool.
+	Pool string
+	// Slots is how many tasks run at the same time; 0 is 256. Waiting for an answer takes a slot, so
+	// there should be many more than processors.
+	Slots int
+	// Grace is how long tasks may take to end when the server stops, before they are reported as
+	// interrupted; 0 is 10s.
+	Grace time.Duration
+	// Name says which worker ran an attempt, for people; "" is the host's name and the process's number.
+	Name string
+}
+
+// DefaultSlots is what Config.Slots 0 means.
+const DefaultSlots = 256
+
+// New returns what builds the service that runs types.
+func New(types []sdk.TaskType, cfg Config) func(service.Deps) (service.Service, error) {
+	return func(d service.Deps) (service.Service, error) {
+		return &Service{sdk.Worker{
+			Transport: transport{d.Bus}, Namespace: "*", Pool: cfg.Pool, Name: cfg.Name, Types: types,
+			Slots: cmp.Or(max(cfg.Slots, 0), DefaultSlots), Grace: cfg.Grace, Context: asRun, Log: d.Log,
+		}}, nil
+	}
+}
+
+// Service is the worker inside the server.
+type Service struct{ worker sdk.Worker }
+
+// Run carries out tasks until ctx ends.
+func (s *Service) Run(ctx context.Context) error { return s.worker.Run(bus.AsService(ctx, "worker")) }
+
+// asRun lets a task act on the bus as its run.
+func asRun(ctx context.Context, a *api.Assignment) context.Context {
+	ctx = bus.WithCaller(ctx, bus.Caller{Subject: "run:" + string(a.Run), Grants: a.Grants})
+	return bus.WithTrace(ctx, a.Trace)
+}
+
+// transport reaches the engine over the bus. Whoever's context it gets, it is the worker that calls: a
+// run may not report for itself.
+type transport struct{ bus *bus.Bus }
+
+var _ sdk.Transport = transport{}
+
+// Poll reports results and takes work.
+func (t transport) Poll(ctx context.Context, in api.PollIn) (api.PollOut, error) {
+	return api.PollTasks.Call(bus.AsService(ctx, "worker"), t.bus, in)
+}
+
+// Heartbeat keeps claims alive.
+func (t transport) Heartbeat(ctx context.Context, in api.HeartbeatIn) (api.HeartbeatOut, error) {
+	return api.Heartbeat.Call(bus.AsService(ctx, "worker"), t.bus, in)
+}
+
+// SetVars stores task variables.
+func (t transport) SetVars(ctx context.Context, in api.SetVarsIn) error {
+	_, err := api.SetVars.Call(bus.AsService(ctx, "worker"), t.bus, in)
+	return err
+}
+
+// AppendLog stores log lines.
+func (t transport) AppendLog(ctx context.Context, in api.AppendLogIn) error {
+	_, err := api.AppendLog.Call(bus.AsService(ctx, "worker"), t.bus, in)
+	return err
+}
