@@ -287,7 +287,7 @@ var PlanWorkflow = bus.Method[PlanWorkflowIn, WorkflowPlan]{Name: "workflow.plan
 
 // The run methods.
 var (
-	StartRun = bus.Method[StartRunIn, Run]{Name: "run.start", HTTP: "POST /v1/namespaces/{namespace}/runs", Status: 201,
+	StartRun = bus.Method[StartRunIn, Run]{Name: "run.start", HTTP: "POST /v1/namespaces/{namespace}/runs", Status: 201, Direct: true,
 		Doc: "Start a run of a workflow. It is accepted, and will end, once this answers."}
 	GetRun        = bus.Method[GetRunIn, Run]{Name: "run.get", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}", Perm: "run.read", Doc: "Get a run."}
 	ListRuns      = bus.Method[ListRunsIn, Page[Run]]{Name: "run.list", HTTP: "GET /v1/namespaces/{namespace}/runs", Perm: "run.read", Doc: "List runs, newest first."}

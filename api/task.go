@@ -168,7 +168,7 @@ type CompleteIn struct {
 
 // The worker methods. A stale token gets errs.Conflict.
 var (
-	PollTasks     = bus.Method[PollIn, PollOut]{Name: "task.poll", HTTP: "POST /v1/namespaces/{namespace}/pools/{pool}/poll", Perm: "task.work", Doc: "Report results and take work, waiting for some if there is none."}
+	PollTasks     = bus.Method[PollIn, PollOut]{Name: "task.poll", HTTP: "POST /v1/namespaces/{namespace}/pools/{pool}/poll", Perm: "task.work", Direct: true, Doc: "Report results and take work, waiting for some if there is none."}
 	Heartbeat     = bus.Method[HeartbeatIn, HeartbeatOut]{Name: "task.heartbeat", HTTP: "POST /v1/namespaces/{namespace}/pools/{pool}/heartbeat", Perm: "task.work", Doc: "Keep claims alive and learn which to stop."}
 	SetVars       = bus.Method[SetVarsIn, Nothing]{Name: "task.vars", HTTP: "PUT /v1/namespaces/{namespace}/attempts/{token}/vars", Perm: "task.work", Doc: "Store task variables durably: the next attempt finds exactly what was acknowledged."}
 	AppendLog     = bus.Method[AppendLogIn, Nothing]{Name: "task.log", HTTP: "POST /v1/namespaces/{namespace}/attempts/{token}/log", Perm: "task.work", Doc: "Store log lines of an attempt."}

@@ -22,6 +22,7 @@ var (
 	enter  = bus.Method[scoped, msg]{Name: "test.enter"}
 	who    = bus.Method[msg, string]{Name: "test.who"}
 	open   = bus.Method[msg, msg]{Name: "test.open", Perm: bus.Open}
+	direct = bus.Method[scoped, msg]{Name: "test.direct", Direct: true}
 )
 
 // Bus returns a bus over c in which everybody may do everything in the namespaces it has a grant for.
@@ -119,6 +120,31 @@ func Run(t *testing.T, carrier func(*testing.T) bus.Conn) {
 		}
 		if got, err := who.Call(bus.WithTrace(anna, "t1"), b, msg{}); got != "user:anna t1" {
 			t.Errorf("handler saw %q, %v; want the caller and the trace", got, err)
+		}
+	})
+	t.Run("a direct method is checked and ends like any other", func(t *testing.T) {
+		c := carrier(t)
+		b := Bus(c)
+		hctx, cancel := context.WithCancel(t.Context())
+		must(t, direct.Handle(hctx, b, func(context.Context, scoped) (msg, error) { return msg{7}, nil }))
+		anna := bus.WithCaller(t.Context(), bus.Caller{Subject: "user:anna", Grants: []bus.Grant{{Namespace: "a", Role: "viewer"}}})
+		far := Bus(c) // as from another process
+		for _, from := range []*bus.Bus{b, far} {
+			if got, err := direct.Call(anna, from, scoped{"a"}); err != nil || got.N != 7 {
+				t.Errorf("Call = %v, %v; want 7", got, err)
+			}
+			if _, err := direct.Call(anna, from, scoped{"b"}); !errs.Is(err, errs.Denied) {
+				t.Errorf("anna in b: %v; want denied", err)
+			}
+			if _, err := direct.Call(t.Context(), from, scoped{"a"}); !errs.Is(err, errs.Unauthenticated) {
+				t.Errorf("a call of nobody: %v; want unauthenticated", err)
+			}
+		}
+		cancel()
+		for {
+			if _, err := direct.Call(anna, b, scoped{"a"}); errs.Is(err, errs.Unavailable) {
+				return
+			}
 		}
 	})
 	t.Run("a wake-up reaches each subscriber", func(t *testing.T) {
