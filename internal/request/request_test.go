@@ -18,7 +18,6 @@ import (
 	"tutti/id"
 	"tutti/internal/blob"
 	"tutti/internal/store"
-	"tutti/internal/store/pgtest"
 )
 
 // inBubble runs f in a bubble with the neighbours, and the service not yet started.
@@ -86,7 +85,7 @@ func TestWait(t *testing.T) {
 			w.Errorf("create with a wait answered %s after %v; want running after 30s", r.State, took)
 		}
 		go func() {
-			time.Sleep(10 * time.Second)
+			time.Sleep(10 * time.Second) // sleep: the time of a bubble
 			run, _ := w.run(r.ID)
 			run.State = api.Failed
 			w.finish(run)
@@ -110,7 +109,7 @@ func TestWaitEndsWithTheService(t *testing.T) {
 		stop := w.start()
 		r := w.create(smallVM("web-01"))
 		go func() {
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // sleep: the time of a bubble
 			stop()
 		}()
 		begun := time.Now()
@@ -144,46 +143,6 @@ func TestIdempotencyKey(t *testing.T) {
 			w.Errorf("one key started %d runs", w.starts)
 		}
 	})
-}
-
-// One key makes one request, whoever is first, on both databases.
-func TestConcurrentKey(t *testing.T) {
-	t.Parallel()
-	for name, config := range map[string]func(*testing.T) store.Config{
-		"sqlite":   func(t *testing.T) store.Config { return store.Config{Dir: t.TempDir()} },
-		"postgres": func(t *testing.T) store.Config { return store.Config{URL: pgtest.URL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, config(t))
-			s := &Service{d: depsOf(w), blobs: w.blobs, wait: newWaiters()}
-			if err := s.handle(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			ids := make([]string, 8)
-			var wg sync.WaitGroup
-			for i := range ids {
-				wg.Go(func() {
-					in := smallVM("web-01")
-					in.Key = "k"
-					r, err := api.CreateRequest.Call(w.as(api.Operator), w.bus, in)
-					if ids[i] = r.ID; err != nil {
-						t.Errorf("create = %v", err)
-					}
-				})
-			}
-			wg.Wait()
-			page, err := api.ListRequests.Call(w.as(api.Viewer), w.bus, api.ListRequestsIn{NS: inDefault})
-			if err != nil || len(page.Items) != 1 {
-				t.Fatalf("one key made %d requests, %v", len(page.Items), err)
-			}
-			for _, got := range ids {
-				if got != page.Items[0].ID {
-					t.Errorf("a call answered %s; want %s", got, page.Items[0].ID)
-				}
-			}
-		})
-	}
 }
 
 // The service is killed between any two steps; there is one run and one mail of each kind.
@@ -226,7 +185,7 @@ func TestEndBeforeStartAnswered(t *testing.T) {
 		w.accepted = func(run api.Run) {
 			run.State = api.Succeeded
 			w.finish(run)
-			time.Sleep(10 * time.Second)
+			time.Sleep(10 * time.Second) // sleep: the time of a bubble
 		}
 		r := w.create(smallVM("web-01"))
 		settle()
@@ -472,70 +431,6 @@ func TestCreateRefuses(t *testing.T) {
 			w.Errorf("refusals left %d runs, %d mails, acts %v", w.starts, len(w.mails), w.acts())
 		}
 	})
-}
-
-func TestLookUp(t *testing.T) {
-	t.Parallel()
-	for name, config := range map[string]func(*testing.T) store.Config{
-		"sqlite":   func(t *testing.T) store.Config { return store.Config{Dir: t.TempDir()} },
-		"postgres": func(t *testing.T) store.Config { return store.Config{URL: pgtest.URL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, config(t))
-			s := &Service{d: depsOf(w), wait: newWaiters()}
-			if err := s.handle(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			now := time.Now()
-			for i, v := range []string{"req_aaaa000000000001", "req_aaaa000000000002", "req_zzzz000000000003"} {
-				err := w.db.Tx(t.Context(), func(tx *store.Tx) error {
-					return insert(tx, row{Request: api.Request{ID: v, Namespace: "default", State: api.Pending, Created: now.Add(time.Duration(i) * time.Second)}})
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			for prefix, want := range map[string]struct {
-				id   string
-				kind errs.Kind
-			}{
-				"req_zzzz": {"req_zzzz000000000003", ""}, "zzzz0": {"req_zzzz000000000003", ""}, "req_aaaa000000000001": {"req_aaaa000000000001", ""},
-				"req_aaaa": {"", errs.Conflict}, "req_zzz": {"", errs.NotFound}, "req_bbbb": {"", errs.NotFound}, "": {"", errs.NotFound},
-				"run_zzzz": {"", errs.NotFound}, "req_zzzz0000000000031": {"", errs.NotFound}, "req_%%%%": {"", errs.NotFound}, "req_ZZZZ": {"", errs.NotFound},
-			} {
-				r, err := api.GetRequest.Call(w.as(api.Viewer), w.bus, api.RequestIn{NS: inDefault, ID: prefix})
-				if r.ID != want.id || errs.KindOf(err) != want.kind {
-					t.Errorf("get(%q) = %q, %v; want %q, kind %q", prefix, r.ID, err, want.id, want.kind)
-				}
-			}
-			_, err := api.GetRequest.Call(bus.AsService(t.Context(), "test"), w.bus, api.RequestIn{NS: api.NS{Namespace: "other"}, ID: "req_zzzz"})
-			if !errs.Is(err, errs.NotFound) {
-				t.Errorf("get from another namespace = %v; want not found", err)
-			}
-			found, err := api.Find("request").Call(w.as(api.Viewer), w.bus, api.FindIn{NS: inDefault, Prefix: "req_aaaa"})
-			if err != nil || len(found.Items) != 2 || found.Items[0].Kind != "request" {
-				t.Errorf("find = %+v, %v; want two", found, err)
-			}
-			var got []string
-			in := api.ListRequestsIn{NS: inDefault, Paging: api.Paging{Limit: 2}}
-			for {
-				page, err := api.ListRequests.Call(w.as(api.Viewer), w.bus, in)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, r := range page.Items {
-					got = append(got, r.ID)
-				}
-				if in.Cursor = page.Cursor; in.Cursor == "" {
-					break
-				}
-			}
-			if diff := cmp.Diff([]string{"req_zzzz000000000003", "req_aaaa000000000002", "req_aaaa000000000001"}, got); diff != "" {
-				t.Errorf("list, newest first (-want +got):\n%s", diff)
-			}
-		})
-	}
 }
 
 // A thousand requests that are waited for cost one query a second, not a thousand.

@@ -223,7 +223,7 @@ func (w *world) get(requestID string) api.Request {
 
 // settle lets the service do all it has to do within a minute.
 func settle() {
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute) // sleep: the time of a bubble
 	synctest.Wait()
 }
 

@@ -33,7 +33,7 @@ func (w *world) finish(r api.Request) {
 }
 
 func settled() {
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute) // sleep: the time of a bubble
 	synctest.Wait()
 }
 

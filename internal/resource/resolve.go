@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tutti/api"
 	"tutti/errs"
@@ -143,7 +144,7 @@ func (b *preset) apply(params map[string]any) (spec map[string]any, problems []e
 }
 
 // handlerLimits bound what a handler may do for one request.
-var handlerLimits = script.Limits{}
+var handlerLimits = script.Limits{Steps: 1_000_000, Memory: 32 << 20, Wall: 2 * time.Second}
 
 // enrich has the handler make the common format of spec. It returns errs.Invalid with what the
 // handler finds wrong, or with where it failed itself.

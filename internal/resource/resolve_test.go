@@ -10,6 +10,7 @@ import (
 	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/store"
 )
 
@@ -186,4 +187,24 @@ func TestCatalogue(t *testing.T) {
 	if e, err = api.GetEntry.Call(w.as(api.Viewer), w.bus, api.EntryIn{NS: inDefault, Name: "virtual-machine"}); err != nil || !strings.Contains(string(e.Schema), "cpu") {
 		t.Errorf("the form of virtual-machine is %s, %v", e.Schema, err)
 	}
+}
+
+// Whatever is sent, params are read as they are, or refused as the sender's mistake.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{`{"a":[1,{"b":"x"}]}`, `{"a":9007199254740993}`, `{"a":-1e999}`, `[]`, `null`, `{"a":1,"a":2}`, "{\"\\u0000\":\"\xff\"}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		v, err := decode(raw)
+		if err != nil {
+			if k := errs.KindOf(err); k != errs.Invalid && k != errs.TooLarge {
+				t.Errorf("decode(%q) = %v, of kind %q", raw, err, k)
+			}
+			return
+		}
+		again, err := decode(document.Canonical(v))
+		if err != nil || !cmp.Equal(v, again) {
+			t.Errorf("decode(%q) = %v; again %v, %v", raw, v, again, err)
+		}
+	})
 }
