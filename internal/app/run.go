@@ -1,0 +1,217 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"tutti/api"
+	"tutti/errs"
+	"tutti/internal/service"
+)
+
+const (
+	// frontTime is how long the gateway and the worker may take to finish, while the others still
+	// answer them; backTime how long the others may take after that.
+	frontTime = 8 * time.Second
+	backTime  = 1500 * time.Millisecond
+	// patience is how long a service may take to answer before the log says so.
+	patience = 10 * time.Second
+	// steady is how long a service must have run for its next failure to count as the first.
+	steady = time.Minute
+)
+
+// run builds and runs the parts until ctx ends. Those in front, which call the others, end first.
+func (p *platform) run(ctx context.Context, clock *stopwatch) error {
+	built := make([]service.Service, len(p.parts))
+	for i, x := range p.parts {
+		var err error
+		if built[i], err = x.New(p.deps(x.Name)); err != nil {
+			return fmt.Errorf("service %s: %w", x.Name, err)
+		}
+	}
+	clock.lap("services built")
+	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	front, stopFront := context.WithCancelCause(ctx)
+	defer stopFront(nil)
+	for _, x := range p.parts {
+		if !x.front {
+			if err := service.Serve(back, p.deps(x.Name)); err != nil {
+				return fmt.Errorf("service %s: %w", x.Name, err)
+			}
+		}
+	}
+	var inFront, behind sync.WaitGroup
+	for i, x := range p.parts {
+		if x.front {
+			inFront.Go(func() {
+				if err := p.keep(front, x, built[i]); err != nil {
+					stopFront(err)
+				}
+			})
+			continue
+		}
+		behind.Go(func() { _ = p.keep(back, x, built[i]) }) // it has no error but those of the front
+		behind.Go(func() { service.Announce(back, p.deps(x.Name), p.version, nil) })
+	}
+	p.await(front, clock)
+	<-front.Done()
+	p.log.Info("stopping")
+	if !within(&inFront, frontTime) {
+		p.log.Warn("calls or tasks did not end in time and are cut off")
+	}
+	stopBack()
+	if !within(&behind, backTime) {
+		p.log.Warn("services did not end in time and are cut off")
+	}
+	if err := context.Cause(front); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// within waits for g, and reports whether it ended within d.
+func within(g *sync.WaitGroup, d time.Duration) bool {
+	done := make(chan struct{})
+	go func() { g.Wait(); close(done) }()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// keep runs a service until ctx ends, and starts it again, after a growing pause, where it ends by
+// itself. The gateway cannot be started again, since its listener is closed: its error is returned.
+func (p *platform) keep(ctx context.Context, x part, s service.Service) error {
+	log := p.log.With("service", x.Name)
+	for failed := 0; ; {
+		started := time.Now()
+		err := guarded(ctx, s, log)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			err = errs.New(errs.Internal, "it ended by itself")
+		}
+		if x.once {
+			return fmt.Errorf("service %s: %w", x.Name, err)
+		}
+		if time.Since(started) > steady {
+			failed = 0
+		}
+		pause := min(100*time.Millisecond<<min(failed, 10), 30*time.Second)
+		failed++
+		log.Error("the service failed and is started again", "err", err, "in", pause.String())
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+		if again, err := x.New(p.deps(x.Name)); err != nil {
+			log.Error("the service cannot be built", "err", err)
+		} else {
+			s = again
+		}
+	}
+}
+
+// guarded runs s; a panic is an error.
+func guarded(ctx context.Context, s service.Service, log *slog.Logger) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			log.Error("panic", "panic", r, "stack", string(debug.Stack()))
+			err = errs.New(errs.Internal, "panic: %v", r)
+		}
+	}()
+	ctx, cancel := context.WithCancel(ctx) // so that its handlers are gone when it is started again
+	defer cancel()
+	return s.Run(ctx)
+}
+
+// await waits until every service answers, then says that the server is ready.
+func (p *platform) await(ctx context.Context, clock *stopwatch) {
+	var ask sync.WaitGroup
+	for _, m := range p.methods() {
+		ask.Go(func() { p.answered(ctx, m) })
+	}
+	ask.Wait()
+	if ctx.Err() != nil {
+		return
+	}
+	clock.lap("services ready")
+	s := Started{Address: p.address(), BootstrapToken: p.tokenFile(), Took: time.Since(clock.started)}
+	p.log.Info("ready", "address", s.Address, "ms", s.Took.Milliseconds())
+	p.log.Debug("start-up", clock.laps...)
+	if p.c.Ready != nil {
+		p.c.Ready(s)
+	}
+}
+
+// methods returns the methods that must be answered for this process to be ready: all of them where it
+// runs everything, else what every service answers.
+func (p *platform) methods() []string {
+	var names []string
+	for _, x := range p.parts {
+		if !x.front {
+			names = append(names, service.Events(x.Name).Name)
+		}
+	}
+	if len(p.parts) == len(p.list()) {
+		for _, m := range api.Methods {
+			if n := m.Info().Name; n != api.ListMessages.Name && n != api.ListPresence.Name { // no service answers them yet
+				names = append(names, n)
+			}
+		}
+		names = append(names, api.Authenticate.Name)
+	}
+	return names
+}
+
+// answered waits until somebody answers a method. It asks as nobody and with nothing, which every
+// handler refuses before it does anything.
+func (p *platform) answered(ctx context.Context, method string) {
+	started, told := time.Now(), false
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		if _, err := p.bus.Raw(ctx, method, nil); !errs.Is(err, errs.Unavailable) {
+			return
+		}
+		if !told && time.Since(started) > patience {
+			told = true
+			p.log.Warn("not ready: nobody answers", "method", method)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// stopwatch measures the steps of the start.
+type stopwatch struct {
+	started, last time.Time
+	laps          []any // pairs of name and duration, for a log line
+}
+
+// lap notes how long the step that ends took.
+func (s *stopwatch) lap(name string) {
+	now := time.Now()
+	since := s.last
+	if since.IsZero() {
+		since = s.started
+	}
+	s.laps = append(s.laps, name, now.Sub(since).Round(100*time.Microsecond).String())
+	s.last = now
+}

@@ -1,0 +1,83 @@
+package app
+
+import (
+	"tutti/internal/definition"
+	"tutti/internal/file"
+	"tutti/internal/gateway"
+	"tutti/internal/identity"
+	"tutti/internal/logs"
+	"tutti/internal/request"
+	"tutti/internal/resource"
+	"tutti/internal/secret"
+	"tutti/internal/service"
+	"tutti/internal/worker"
+	"tutti/internal/workflow"
+)
+
+// list is the whole of Tutti. The order does not matter: they meet on the bus.
+func (p *platform) list() []part {
+	c := p.c
+	return []part{
+		back("definition", definition.Migrations, func() build { return definition.New }),
+		back("file", file.Migrations, func() build { return file.New(p.blobs) }),
+		back("identity", identity.Migrations, func() build { return identity.New(p.identity()) }),
+		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }),
+		back("request", request.Migrations, func() build { return request.New(p.blobs, c.Request) }),
+		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),
+		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
+		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }),
+		front("worker", func() build { return worker.New(p.types().Types(), c.Worker) }),
+		front("gateway", func() build { return p.gateway }).startedOnce(),
+	}
+}
+
+// build makes a service.
+type build = func(service.Deps) (service.Service, error)
+
+// part is a service and how it is run.
+type part struct {
+	service.Def
+	// front parts keep nothing, so that they have no database; they call the others, and end first.
+	front bool
+	// once is for a part that cannot be started a second time.
+	once bool
+}
+
+// back is a service with a database. how is called when the platform stands.
+func back(name string, migrations service.Files, how func() build) part {
+	return part{Def: service.Def{Name: name, Migrations: migrations, New: later(how)}}
+}
+
+func front(name string, how func() build) part {
+	return part{Def: service.Def{Name: name, New: later(how)}, front: true}
+}
+
+func (x part) startedOnce() part { x.once = true; return x }
+
+func later(how func() build) build {
+	return func(d service.Deps) (service.Service, error) { return how()(d) }
+}
+
+func (p *platform) gateway(d service.Deps) (service.Service, error) {
+	var names []string
+	for _, x := range p.list() {
+		if !x.front {
+			names = append(names, x.Name)
+		}
+	}
+	return gateway.New(gateway.Config{
+		Listener: p.listener, Secure: p.c.Secure, Blobs: p.blobs, MaxFile: p.c.MaxFile, Services: names, Durability: p.c.durability(),
+	}, d)
+}
+
+func (p *platform) identity() identity.Config {
+	c := p.c.Identity
+	c.TokenFile = p.tokenFile()
+	return c
+}
+
+func (p *platform) workflow() workflow.Config {
+	c := p.c.Workflow
+	c.Types = p.types().Specs()
+	return c
+}
