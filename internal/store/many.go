@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -9,25 +11,76 @@ import (
 	"tutti/bus"
 )
 
-// maxParams bounds the parameters of one statement, below the limits of both databases.
-const maxParams = 8000
+// chunks are the numbers of rows that one statement inserts. Few different statements are prepared
+// once and used again, which costs less than fewer statements that are all different.
+var chunks = []int{256, 32, 4, 1}
 
-// InsertMany inserts rows with as few statements as possible: head is "INSERT INTO t (a, b) VALUES ",
-// columns the number of its columns, and args appends the values of a row.
+// InsertMany inserts rows with few statements: head is "INSERT INTO t (a, b) VALUES ", columns the
+// number of its columns (at most 30, for the databases' limits on parameters), and args appends the
+// values of a row.
 func InsertMany[T any](tx *Tx, head string, columns int, rows []T, args func(row T, to []any) []any) error {
-	one := "(?" + strings.Repeat(", ?", columns-1) + ")"
-	for len(rows) > 0 {
-		k := min(len(rows), maxParams/columns)
-		all := make([]any, 0, k*columns)
-		for _, r := range rows[:k] {
-			all = args(r, all)
+	var all []any
+	for _, k := range chunks {
+		if len(rows) < k {
+			continue
 		}
-		if err := tx.Exec(head+one+strings.Repeat(", "+one, k-1), all...); err != nil {
-			return err
+		q := tx.db.manyRows(head, columns, k)
+		for len(rows) >= k {
+			all = all[:0]
+			for _, r := range rows[:k] {
+				all = args(r, all)
+			}
+			if err := tx.execPrepared(q, all); err != nil {
+				return err
+			}
+			rows = rows[k:]
 		}
-		rows = rows[k:]
 	}
 	return nil
+}
+
+// manyRows returns the statement that inserts k rows.
+func (db *DB) manyRows(head string, columns, k int) string {
+	type key struct {
+		head string
+		k    int
+	}
+	if q, ok := db.inserts.Load(key{head, k}); ok {
+		return q.(string)
+	}
+	one := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	q := db.rebind(head + one + strings.Repeat(", "+one, k-1))
+	db.inserts.Store(key{head, k}, q)
+	return q
+}
+
+// execPrepared runs a rebound statement that comes again and again. pgx remembers statements by
+// itself; for SQLite they are kept here. A new one is prepared after the commit, for the transaction
+// holds the only writing connection.
+func (tx *Tx) execPrepared(q string, args []any) error {
+	if st, ok := tx.db.prepared.Load(q); ok {
+		_, err := tx.tx.StmtContext(tx.ctx, st.(*sql.Stmt)).ExecContext(tx.ctx, args...)
+		return err
+	}
+	if !tx.db.postgres {
+		q := q
+		tx.AfterCommit(func() { tx.db.prepare(q) })
+	}
+	_, err := tx.tx.ExecContext(tx.ctx, q, args...)
+	return err
+}
+
+func (db *DB) prepare(q string) {
+	if _, ok := db.prepared.Load(q); ok {
+		return
+	}
+	st, err := db.write.PrepareContext(context.Background(), q) // background: it serves every later transaction
+	if err != nil {
+		return // it is run unprepared, as before
+	}
+	if _, had := db.prepared.LoadOrStore(q, st); had {
+		_ = st.Close()
+	}
 }
 
 // take raises a counter of the service by k and returns the first of the numbers taken.

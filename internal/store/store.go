@@ -45,6 +45,9 @@ type DB struct {
 
 	mu       sync.Mutex
 	onCommit []func()
+
+	inserts  sync.Map // statements of InsertMany, rebound
+	prepared sync.Map // *sql.Stmt by statement, on the writing connection of SQLite
 }
 
 var serviceName = regexp.MustCompile(`^[a-z]+$`)
