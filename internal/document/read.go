@@ -234,7 +234,7 @@ func (r *reader) number(text string, line, col int) any {
 		return nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(f, 0) || f == math.Trunc(f) && math.Abs(f) > 1<<53 && !strings.ContainsAny(text, "eE.") {
+	if err != nil || math.IsInf(f, 0) || f == math.Trunc(f) && math.Abs(f) >= 1<<53 && !strings.ContainsAny(text, "eE.") {
 		r.fail(line, col, "the number "+text+" is too large to be kept exactly", "quote it, to have it as text")
 		return nil
 	}

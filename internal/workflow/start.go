@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tutti/api"
 	"tutti/bus"
@@ -32,6 +33,11 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	c, _ := bus.CallerFrom(ctx)
 	if (in.Body.Request != "" || in.Body.Requester != "") && !strings.HasPrefix(c.Subject, "service:") {
 		return api.Run{}, errs.New(errs.Invalid, "request and requester are set by Tutti itself").WithHint("leave them out")
+	}
+	for name, text := range map[string]string{"Idempotency-Key": in.Key, "title": in.Body.Title, "request": in.Body.Request, "requester": in.Body.Requester} {
+		if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return api.Run{}, errs.New(errs.Invalid, "%s holds bytes that are not text", name)
+		}
 	}
 	body, err := bodyDigest(in.Body)
 	if err != nil {
