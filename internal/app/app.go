@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -79,6 +79,7 @@ type platform struct {
 	guard    *netguard.Guard
 	stores   map[string]*store.DB
 	parts    []part
+	built    []service.Service // of parts, in their order
 	version  string
 }
 
@@ -102,27 +103,31 @@ func (p *platform) open(ctx context.Context, clock *stopwatch) (err error) {
 			return err
 		}
 	}
-	key, err := clusterKey(filepath.Join(c.Data, "cluster.key"))
+	key, err := clusterKey(p.path("cluster.key"))
 	if err != nil {
 		return err
 	}
-	if p.box, err = secretbox.Open(filepath.Join(c.Data, "master.key")); err != nil {
+	if p.box, err = secretbox.Open(p.path("master.key")); err != nil {
 		return err
 	}
-	clock.lap("keys")
 	if p.parts, err = p.chosen(); err != nil {
 		return err
 	}
-	if err = p.openSlow(ctx, key); err != nil {
+	clock.lap("keys")
+	if err = p.openBus(key); err != nil {
 		return err
 	}
-	clock.lap("bus, blobs and databases")
+	clock.lap("bus and blobs")
+	if err = p.build(ctx); err != nil {
+		return err
+	}
+	clock.lap("databases and services")
 	return nil
 }
 
-// openSlow opens at once what takes milliseconds each: the bus, the blob store and the databases.
-func (p *platform) openSlow(ctx context.Context, key []byte) error {
-	g, ctx := errgroup.WithContext(ctx)
+// openBus opens the bus and the blob stores, at once.
+func (p *platform) openBus(key []byte) error {
+	var g errgroup.Group
 	g.Go(func() (err error) {
 		if p.conn, err = natsbus.Open(p.c.NATS, p.log.With("service", "bus")); err == nil {
 			p.bus = bus.New(p.conn, key, api.Allow)
@@ -130,30 +135,43 @@ func (p *platform) openSlow(ctx context.Context, key []byte) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		p.blobs, err = dirblob.Open(filepath.Join(p.c.Data, "blobs"))
+		p.blobs, err = dirblob.Open(p.path("blobs"))
 		return err
 	})
 	g.Go(func() (err error) {
-		p.logBlobs, err = dirblob.Open(filepath.Join(p.c.Data, "logs"))
+		p.logBlobs, err = dirblob.Open(p.path("logs"))
 		return err
 	})
-	opened := make([]*store.DB, len(p.parts))
-	for i, part := range p.parts {
-		if part.front {
-			continue
-		}
+	return g.Wait()
+}
+
+// build opens the databases and builds the services, all at once: some wait for the disk while others
+// use the processor.
+func (p *platform) build(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	p.built = make([]service.Service, len(p.parts))
+	var mu sync.Mutex // guards stores
+	for i, x := range p.parts {
 		g.Go(func() (err error) {
-			opened[i], err = store.Open(ctx, store.Config{URL: p.c.DB, Dir: p.c.Data}, part.Name, part.Migrations)
-			return err
+			started := time.Now()
+			d := service.Deps{Name: x.Name, Bus: p.bus, Log: p.log.With("service", x.Name)}
+			if !x.front {
+				if d.DB, err = store.Open(ctx, store.Config{URL: p.c.DB, Dir: p.c.Data}, x.Name, x.Migrations); err != nil {
+					return err
+				}
+				mu.Lock()
+				p.stores[x.Name] = d.DB
+				mu.Unlock()
+			}
+			opened := time.Now()
+			if p.built[i], err = x.New(d); err != nil {
+				return fmt.Errorf("service %s: %w", x.Name, err)
+			}
+			p.log.Debug("built", "service", x.Name, "database", opened.Sub(started).String(), "service", time.Since(opened).String())
+			return nil
 		})
 	}
-	err := g.Wait()
-	for i, db := range opened {
-		if db != nil {
-			p.stores[p.parts[i].Name] = db
-		}
-	}
-	return err
+	return g.Wait()
 }
 
 // close releases what open opened.

@@ -26,14 +26,6 @@ const (
 
 // run builds and runs the parts until ctx ends. Those in front, which call the others, end first.
 func (p *platform) run(ctx context.Context, clock *stopwatch) error {
-	built := make([]service.Service, len(p.parts))
-	for i, x := range p.parts {
-		var err error
-		if built[i], err = x.New(p.deps(x.Name)); err != nil {
-			return fmt.Errorf("service %s: %w", x.Name, err)
-		}
-	}
-	clock.lap("services built")
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBack()
 	front, stopFront := context.WithCancelCause(ctx)
@@ -49,13 +41,13 @@ func (p *platform) run(ctx context.Context, clock *stopwatch) error {
 	for i, x := range p.parts {
 		if x.front {
 			inFront.Go(func() {
-				if err := p.keep(front, x, built[i]); err != nil {
+				if err := p.keep(front, x, p.built[i]); err != nil {
 					stopFront(err)
 				}
 			})
 			continue
 		}
-		behind.Go(func() { _ = p.keep(back, x, built[i]) }) // it has no error but those of the front
+		behind.Go(func() { _ = p.keep(back, x, p.built[i]) }) // it has no error but those of the front
 		behind.Go(func() { service.Announce(back, p.deps(x.Name), p.version, nil) })
 	}
 	p.await(front, clock)
