@@ -306,13 +306,8 @@ func (e *engine) step(b *batch, l *live, by string, f func(now int64) ([]core.Ev
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	if by != "" {
-		for i := range events {
-			if events[i].By == "" {
-				events[i].By = by
-				break
-			}
-		}
+	if events[0].By == "" {
+		events[0].By = by
 	}
 	raw, err := encode(events)
 	if err != nil {
