@@ -18,6 +18,8 @@ const (
 	// maxTopics is how many runs one stream follows; further sub-runs are looked at again every idleTime.
 	maxTopics = 20
 	idleTime  = 5 * time.Second
+	// againTime is how often a run is looked at while the server is away, or without a stream.
+	againTime = time.Second
 	// leastTime is the shortest time between two looks at a run.
 	leastTime = 100 * time.Millisecond
 	frameTime = 250 * time.Millisecond
@@ -50,52 +52,57 @@ func (f follower) run(ctx context.Context, id api.RunID) (*live.Snapshot, error)
 	if err != nil {
 		return nil, err
 	}
-	wake := make(chan error, 1)
+	wake := make(chan struct{}, 1)
 	var stream following
 	defer func() { stream.stop() }()
 	frames := time.NewTicker(frameTime)
 	defer frames.Stop()
-	for {
+	for rest := leastTime; ; {
 		f.view.show(s)
 		if s.Run.State.Ended() || f.until != nil && f.until(s) {
 			return s, nil
 		}
 		stream.to(ctx, f.line, topics(s), wake)
-		began := time.Now()
+		if !pause(ctx, rest) {
+			return s, context.Cause(ctx)
+		}
 		if err := f.wait(ctx, wake, frames.C); err != nil {
 			return s, err
 		}
-		next, err := f.look(ctx, id, 0)
-		switch {
-		case err == nil:
-			s = next
-		case ctx.Err() != nil:
-			return s, context.Cause(ctx)
-		case errs.Is(err, errs.Unavailable) || errs.Is(err, errs.Limited):
-			f.view.lost(err)
-		default:
+		if s, rest, err = f.again(ctx, s); err != nil {
 			return s, err
-		}
-		// A run whose tasks take long to read is read the less often for it.
-		if !pause(ctx, max(leastTime, 2*time.Since(began))-time.Since(began)) {
-			return s, context.Cause(ctx)
 		}
 	}
 }
 
+// again looks at the run of s until the server answers. It also returns how long to rest after that: a
+// run whose tasks take long to read is read the less often for it.
+func (f follower) again(ctx context.Context, s *live.Snapshot) (*live.Snapshot, time.Duration, error) {
+	for {
+		began := time.Now()
+		next, err := f.look(ctx, s.Run.ID, 0)
+		switch {
+		case err == nil:
+			return next, max(leastTime, 2*time.Since(began)), nil
+		case ctx.Err() != nil:
+			return s, 0, context.Cause(ctx)
+		case !errs.Is(err, errs.Unavailable) && !errs.Is(err, errs.Limited):
+			return s, 0, err
+		}
+		f.view.lost(err)
+		pause(ctx, againTime)
+	}
+}
+
 // wait returns when something happened, or might have.
-func (f follower) wait(ctx context.Context, wake <-chan error, frames <-chan time.Time) error {
+func (f follower) wait(ctx context.Context, wake <-chan struct{}, frames <-chan time.Time) error {
 	idle := time.NewTimer(idleTime)
 	defer idle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case err := <-wake:
-			if err != nil {
-				f.view.lost(err)
-				continue
-			}
+		case <-wake:
 			return nil
 		case <-frames:
 			f.view.show(nil)
@@ -193,7 +200,7 @@ type following struct {
 
 // to makes the stream follow topics, and wake once for any number of events; a stream of the same runs
 // goes on as it is.
-func (g *following) to(ctx context.Context, l *line, topics []string, wake chan<- error) {
+func (g *following) to(ctx context.Context, l *line, topics []string, wake chan<- struct{}) {
 	runs := make([]string, len(topics))
 	for i, t := range topics {
 		runs[i], _, _ = strings.Cut(t, "@")
@@ -204,9 +211,9 @@ func (g *following) to(ctx context.Context, l *line, topics []string, wake chan<
 	g.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	g.runs, g.cancel, g.done = runs, cancel, make(chan struct{})
-	signal := func(err error) {
+	signal := func() {
 		select {
-		case wake <- err:
+		case wake <- struct{}{}:
 		default: // one is waiting to be seen already
 		}
 	}
@@ -218,9 +225,12 @@ func (g *following) to(ctx context.Context, l *line, topics []string, wake chan<
 		}
 		for _, err := range c.Stream(ctx, topics, "") {
 			if err != nil {
-				return // the look that follows says it better; without a stream there are those of idleTime
+				break // looking now and then does too
 			}
-			signal(nil)
+			signal()
+		}
+		for pause(ctx, againTime) {
+			signal()
 		}
 	}()
 }

@@ -1,0 +1,41 @@
+// Command tutti is the whole orchestrator in one binary: the server, the workers and the command line.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"tutti/api"
+	"tutti/internal/app"
+	"tutti/internal/cli"
+	"tutti/internal/resource"
+	"tutti/internal/shim"
+	"tutti/internal/workflow/definition"
+)
+
+func main() { os.Exit(run()) }
+
+// run carries out the command and returns its exit code. The first interrupt ends ctx; the second
+// one ends the process.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	c := cli.System()
+	c.Serve = serve
+	c.Shim = shim.Main
+	c.Schemas = resource.Schemas()
+	c.Schemas[api.KindWorkflow] = definition.Schema()
+	return cli.Main(ctx, c)
+}
+
+// serve runs the server as the flags say.
+func serve(ctx context.Context, f cli.ServeFlags) error {
+	return app.Run(ctx, app.Config{
+		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial,
+		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
+		Ready: func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
+	})
+}
