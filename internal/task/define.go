@@ -171,3 +171,19 @@ func remarshal(from, to any) error {
 	}
 	return json.Unmarshal(b, to)
 }
+
+// Called returns own, the failure types of a type that calls a slice of Tutti, with those added that
+// such a call may end in.
+func Called(own map[string]string) map[string]string {
+	out := map[string]string{
+		string(errs.Denied):      "the role the workflow runs with does not allow it",
+		string(errs.NotFound):    "something the input names is not there",
+		string(errs.Conflict):    "it contradicts what is there",
+		string(errs.TooLarge):    "the input is too large",
+		string(errs.Limited):     "too much was asked at a time; worth another attempt",
+		string(errs.Unavailable): "the service could not be reached; worth another attempt",
+		sdk.FailInternal:         "a fault of the server; its log says more",
+	}
+	maps.Copy(out, own)
+	return out
+}
