@@ -221,7 +221,7 @@ func TestRestartContinues(t *testing.T) {
 		h.stop()
 
 		h = open(t, dir)
-		time.Sleep(time.Hour + time.Second)
+		time.Sleep(time.Hour + time.Second) // sleep: virtual time
 		synctest.Wait()
 		if got := h.work(); !slices.Equal(got, []string{"c"}) {
 			t.Errorf("did %v", got)
@@ -255,12 +255,12 @@ func TestSilentWorkerLosesItsClaim(t *testing.T) {
 		h := open(t, dir)
 		h.mustStart("tasks: {a: {use: noop}}")
 		a := h.poll(1).Assignments[0]
-		time.Sleep(api.ClaimTTL - 5*time.Second)
+		time.Sleep(api.ClaimTTL - 5*time.Second) // sleep: virtual time
 		hb, err := api.Heartbeat.Call(inside(t.Context()), h.bus, api.HeartbeatIn{NS: api.NS{Namespace: "*"}, Pool: api.DefaultPool, Body: api.HeartbeatBody{Worker: "w", Tokens: []string{a.Token}}})
 		if err != nil || len(hb.Lost) != 0 {
 			t.Fatalf("heartbeat = %+v, %v", hb, err)
 		}
-		time.Sleep(api.ClaimTTL + 5*time.Second)
+		time.Sleep(api.ClaimTTL + 5*time.Second) // sleep: virtual time
 		again := h.poll(1).Assignments
 		if len(again) != 1 || again[0].Attempt != 2 || again[0].Key != a.Key || again[0].Fence <= a.Fence {
 			t.Fatalf("after the silence: %+v; want attempt 2 with the same key and a higher fence", again)

@@ -20,6 +20,7 @@ type SyntaxError struct {
 	Hint    string // what to do about it; may be empty
 }
 
+// Error returns the message with its hint.
 func (e *SyntaxError) Error() string { return withHint(e.Message, e.Hint) }
 
 // EvalError says why an expression has no value.
@@ -28,6 +29,7 @@ type EvalError struct {
 	Hint    string // what to do about it; may be empty
 }
 
+// Error returns the message with its hint.
 func (e *EvalError) Error() string { return withHint(e.Message, e.Hint) }
 
 func (e *EvalError) hint(h string) *EvalError {

@@ -15,6 +15,7 @@ type TemplateError struct {
 	Hint    string // what to do about it; may be empty
 }
 
+// Error returns where it is, the message and its hint.
 func (e TemplateError) Error() string { return withHint(e.Message, e.Hint) }
 
 // Placed is an expression of a template and where it stands.

@@ -1,0 +1,28 @@
+package workflow
+
+import (
+	"tutti/api"
+	"tutti/bus"
+	"tutti/internal/store"
+)
+
+// batch is what is committed together, and what happens then.
+type batch struct {
+	id          int64
+	definitions map[string]string
+	created     []createdRow
+	journal     []journalRow
+	keys        []keyRow
+	changed     map[*live]projection
+	approvals   []approvalRow
+	acts        []store.ActBy
+	records     []bus.Record
+	touched     map[api.RunID]*live
+	release     []func() // after the commit
+	abandon     []func(error)
+}
+
+func (e *engine) newBatch() *batch {
+	e.batches++
+	return &batch{id: e.batches, changed: map[*live]projection{}, touched: map[api.RunID]*live{}}
+}
