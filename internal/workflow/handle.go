@@ -125,6 +125,13 @@ func (s *Service) decide(ctx context.Context, e *engine, in api.DecideIn, yes bo
 	})
 }
 
+const (
+	// insideWorker is the subject of the workers inside the server.
+	insideWorker = "service:worker"
+	// insidePrefix marks their names in claims.
+	insidePrefix = "server:"
+)
+
 // poll takes results, then gives work.
 func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.PollOut, err error) {
 	if len(in.Body.Results) > 0 {
@@ -135,13 +142,17 @@ func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.P
 	if in.Body.Max <= 0 {
 		return out, nil
 	}
+	worker := in.Body.Worker
+	if bus.Subject(ctx) == insideWorker {
+		worker = insidePrefix + worker
+	}
 	types := make(map[string]bool, len(in.Body.Types))
 	for _, t := range in.Body.Types {
 		types[t] = true
 	}
 	var timeout <-chan time.Time
 	for {
-		taken, wake := e.pools.take(in.Pool, in.Namespace, in.Body.Worker, types, min(in.Body.Max, maxBatch))
+		taken, wake := e.pools.take(in.Pool, in.Namespace, worker, types, min(in.Body.Max, maxBatch))
 		if len(taken) > 0 {
 			out.Assignments = s.assign(ctx, e, in, taken)
 			if len(out.Assignments) > 0 {
@@ -222,7 +233,7 @@ func (e *engine) holder(namespace, token string) (run api.RunID, ref core.Attemp
 // assign turns claimed attempts into what workers get. Those whose secrets cannot be had fail at once.
 func (s *Service) assign(ctx context.Context, e *engine, in api.PollIn, taken []*attempt) []api.Assignment {
 	c, _ := bus.CallerFrom(ctx)
-	inside := c.Subject == "service:worker"
+	inside := c.Subject == insideWorker
 	out := make([]api.Assignment, 0, len(taken))
 	for _, a := range taken {
 		as := api.Assignment{

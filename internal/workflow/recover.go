@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"tutti/api"
@@ -47,6 +48,13 @@ func (s *Service) open(ctx context.Context, lease store.Lease) (*engine, error) 
 func (e *engine) resume(l *live) {
 	ef := l.run.Pending()
 	e.pools.add(&l.run.Meta, ef.Dispatch, l.run.ParkedAttempt)
+	for _, d := range ef.Dispatch {
+		// Workers inside the server went down with it; where several servers share a database, one
+		// of them may live on, and its claim ends by silence.
+		if strings.HasPrefix(d.Worker, insidePrefix) && !e.d.DB.Postgres() && !l.run.ParkedAttempt(d.AttemptRef) {
+			e.post(func(b *batch) { e.gone(b, l, d) })
+		}
+	}
 	if next := l.run.NextTimer(); next > 0 {
 		e.arm(l.run.ID, next)
 	}
@@ -91,6 +99,14 @@ func (e *engine) lose(ctx context.Context, a *attempt) error {
 		})
 	})
 	return err
+}
+
+// gone takes the claim of a worker away that ended with the engine before.
+func (e *engine) gone(b *batch, l *live, d core.Dispatch) {
+	err := e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) { return l.run.Lose(now, d.AttemptRef, d.Worker) })
+	if err != nil && !errs.Is(err, errs.Conflict) {
+		e.d.Log.Error("take a claim away", "run", l.run.ID, "task", d.Path, "err", err)
+	}
 }
 
 var _ service.Service = (*Service)(nil)

@@ -233,19 +233,38 @@ func TestRestartContinues(t *testing.T) {
 func TestDurableClaimSurvivesRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, dir string) {
 		h := open(t, dir)
-		r := h.mustStart("tasks: {a: {use: noop}}")
-		a := h.poll(1).Assignments[0]
-		if _, err := api.SetVars.Call(inside(t.Context()), h.bus, api.SetVarsIn{NS: api.NS{Namespace: "*"}, Token: a.Token, Body: map[string]json.RawMessage{"job": json.RawMessage(`7`)}}); err != nil {
-			t.Fatal(err)
+		far := bus.WithCaller(t.Context(), bus.Caller{Subject: "token:far", Grants: []bus.Grant{{Namespace: ns, Role: api.Worker}}})
+		r := h.mustStart("tasks: {a: {use: noop, pool: far}, b: {use: noop}}")
+		take := func(ctx context.Context, pool string, rs ...api.Result) api.PollOut {
+			out, err := api.PollTasks.Call(ctx, h.bus, api.PollIn{NS: api.NS{Namespace: ns}, Pool: pool, Body: api.PollBody{Worker: "w", Max: 5, Results: rs}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		a, b := take(far, "far").Assignments[0], take(inside(t.Context()), api.DefaultPool).Assignments[0]
+		for _, x := range []struct {
+			ctx   context.Context
+			token string
+		}{{far, a.Token}, {inside(t.Context()), b.Token}} {
+			if _, err := api.SetVars.Call(x.ctx, h.bus, api.SetVarsIn{NS: api.NS{Namespace: ns}, Token: x.token, Body: map[string]json.RawMessage{"job": json.RawMessage(`7`)}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		h.stop()
 		h = open(t, dir)
-		if out := h.poll(5); len(out.Assignments) != 0 {
+		if out := take(far, "far"); len(out.Assignments) != 0 {
 			t.Fatalf("given out again while its worker may live: %+v", out)
 		}
-		if out := h.poll(0, api.Result{Token: a.Token, Outcome: api.Done}); len(out.Refused) != 0 {
+		if out := take(far, "far", api.Result{Token: a.Token, Outcome: api.Done}); len(out.Refused) != 0 {
 			t.Errorf("refused: %+v", out.Refused)
 		}
+		// The worker inside the server went down with it: its task goes on at once, with its variables.
+		again := take(inside(t.Context()), api.DefaultPool).Assignments
+		if len(again) != 1 || again[0].Attempt != 2 || string(again[0].Vars["job"]) != "7" {
+			t.Fatalf("inside: %+v; want attempt 2 with the variable", again)
+		}
+		take(inside(t.Context()), api.DefaultPool, api.Result{Token: again[0].Token, Outcome: api.Done})
 		h.want(r.ID, api.Succeeded)
 	})
 }
