@@ -65,7 +65,13 @@ func (r *Run) apply(e *Event) error {
 		r.tryOf(n).Worker = e.By
 	case Lost:
 		r.endTry(n, api.Failed, e.Failure)
-		n.losses++
+		switch {
+		case e.Failure.Type != "lost":
+		case r.now-n.started > longLived:
+			n.losses = 1
+		default:
+			n.losses++
+		}
 		n.claim, n.worker = "", ""
 	case VarsSet:
 		vars := make(map[string]rawJSON, len(n.vars)+len(e.Vars))
@@ -102,6 +108,10 @@ func (r *Run) apply(e *Event) error {
 	}
 	return nil
 }
+
+// longLived is the age, in microseconds, from which a lost attempt is not held to have killed its worker
+// right away.
+const longLived = 60_000_000
 
 func (r *Run) applyCreated(e *Event) error {
 	if e.Meta == nil {
