@@ -111,7 +111,7 @@ var (
 	ApplyDefinitions    = bus.Method[ApplyIn, ApplyOut]{Name: "definition.apply", HTTP: "POST /v1/namespaces/{namespace}/definitions", Doc: "Create or change definitions: all of them, or none."}
 	ValidateDefinitions = bus.Method[ApplyIn, ApplyOut]{Name: "definition.validate", HTTP: "POST /v1/namespaces/{namespace}/definitions/validate", Perm: "definition.read", Doc: "Check definitions and say what applying them would change."}
 	ListDefinitions     = bus.Method[ListDefinitionsIn, Page[Definition]]{Name: "definition.list", HTTP: "GET /v1/namespaces/{namespace}/definitions", Perm: "definition.read", Doc: "List definitions by kind and name, in their newest version."}
-	GetDefinition       = bus.Method[GetDefinitionIn, Definition]{Name: "definition.get", HTTP: "GET /v1/namespaces/{namespace}/definitions/{kind}/{name}", Perm: "definition.read", Doc: "Get a definition with its text."}
+	GetDefinition       = bus.Method[GetDefinitionIn, Definition]{Name: "definition.get", HTTP: "GET /v1/namespaces/{namespace}/definitions/{kind}/{name}", Perm: "definition.read", Direct: true, Doc: "Get a definition with its text."}
 	DeleteDefinition    = bus.Method[GetDefinitionIn, Nothing]{Name: "definition.delete", HTTP: "DELETE /v1/namespaces/{namespace}/definitions/{kind}/{name}", Perm: "definition.apply", Doc: "Withdraw a definition. Runs that pinned it finish."}
 )
 

@@ -17,6 +17,31 @@ import (
 type graphs struct {
 	mu    sync.Mutex
 	known map[string]*dag.Graph
+	texts map[[32]byte]text
+}
+
+// text is a definition that was given as text.
+type text struct {
+	graph *dag.Graph
+	doc   string // canonical
+}
+
+// text returns a text that was compiled before, so that a client which starts runs by the thousand with
+// the same definition pays for it once.
+func (g *graphs) text(s string) (text, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t, ok := g.texts[sha256.Sum256([]byte(s))]
+	return t, ok
+}
+
+func (g *graphs) keepText(s string, t text) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.texts == nil || len(g.texts) >= maxGraphs/4 {
+		g.texts = map[[32]byte]text{}
+	}
+	g.texts[sha256.Sum256([]byte(s))] = t
 }
 
 // maxGraphs bounds the cache; beyond it half is dropped.

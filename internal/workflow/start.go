@@ -175,38 +175,51 @@ func (s *Service) planned(ctx context.Context, e *engine, in api.StartRunIn, c b
 
 // inline checks a definition that came with the call; it runs with the caller's own role.
 func (s *Service) inline(ctx context.Context, e *engine, in api.StartRunIn, c bus.Caller, p *plannedRun) error {
-	docs, problems := document.Parse("definition", []byte(in.Body.Definition))
-	if len(problems) == 0 && len(docs) != 1 {
-		return errs.New(errs.Invalid, "definition holds %d documents; give one", len(docs))
-	}
-	if len(problems) > 0 {
-		return errs.New(errs.Invalid, "the definition cannot be read").WithProblems(problems...)
-	}
-	d := docs[0]
-	g := e.graphs.cached(d.Digest)
-	if g == nil {
-		out, err := s.check(ctx, api.CheckIn{NS: in.NS, Files: []api.SourceFile{{Name: "definition", Text: in.Body.Definition}}})
-		if err != nil {
-			return err
-		}
-		if len(out.Problems) > 0 {
-			return errs.New(errs.Invalid, "the definition is not valid").WithProblems(out.Problems...)
-		}
-		if d.Kind != api.KindWorkflow {
-			return errs.New(errs.Invalid, "definition is a %s; only a Workflow can run", d.Kind)
-		}
-		if g, err = e.graphs.compile(d.JSON, d.Digest); err != nil {
+	t, ok := e.graphs.text(in.Body.Definition)
+	if !ok {
+		var err error
+		if t, err = s.readText(ctx, e, in); err != nil {
 			return err
 		}
 	}
-	for _, perm := range s.permissions(g) {
+	for _, perm := range s.permissions(t.graph) {
 		if err := s.d.Bus.Allow(ctx, perm, in.Namespace); err != nil {
 			return err
 		}
 	}
-	p.graph, p.docs[d.Digest] = g, string(d.JSON)
-	p.meta.Workflow, p.meta.Digest, p.meta.Role = d.Name, d.Digest, api.StrongestRole(c, in.Namespace)
+	p.graph, p.docs[t.graph.Digest] = t.graph, t.doc
+	p.meta.Workflow, p.meta.Digest, p.meta.Role = t.graph.Name, t.graph.Digest, api.StrongestRole(c, in.Namespace)
 	return nil
+}
+
+// readText compiles a definition given as text, or says all that is wrong with it.
+func (s *Service) readText(ctx context.Context, e *engine, in api.StartRunIn) (t text, err error) {
+	docs, problems := document.Parse("definition", []byte(in.Body.Definition))
+	switch {
+	case len(problems) > 0:
+		return t, errs.New(errs.Invalid, "the definition cannot be read").WithProblems(problems...)
+	case len(docs) != 1:
+		return t, errs.New(errs.Invalid, "definition holds %d documents; give one", len(docs))
+	case docs[0].Kind != api.KindWorkflow:
+		return t, errs.New(errs.Invalid, "definition is a %s; only a Workflow can run", docs[0].Kind)
+	}
+	d := docs[0]
+	out, err := s.check(ctx, api.CheckIn{NS: in.NS, Files: []api.SourceFile{{Name: "definition", Text: in.Body.Definition}}})
+	if err != nil {
+		return t, err
+	}
+	if len(out.Problems) > 0 {
+		return t, errs.New(errs.Invalid, "the definition is not valid").WithProblems(out.Problems...)
+	}
+	g, err := e.graphs.compile(d.JSON, d.Digest)
+	if err != nil {
+		return t, err
+	}
+	t = text{g, string(d.JSON)}
+	if len(g.Workflows) == 0 { // what it calls may not be there the next time
+		e.graphs.keepText(in.Body.Definition, t)
+	}
+	return t, nil
 }
 
 // maxDepth bounds sub-runs inside sub-runs.
