@@ -233,3 +233,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	return u
 }
+
+// Exit returns the error with which a command of Config.More ends with an exit code, having said itself
+// what there is to say.
+func Exit(code int) error { return exit{code: code} }

@@ -66,7 +66,7 @@ type node struct {
 // tree returns s as nodes.
 func tree(s *Snapshot, now time.Time) *node {
 	r := s.Run
-	root := &node{key: string(r.ID), name: cmp.Or(r.Workflow, "inline workflow"), state: r.State, took: since(r.Created, r.Ended, now), note: runNote(r)}
+	root := &node{key: string(r.ID), name: cmp.Or(r.Workflow, "inline workflow"), state: r.State, took: since(r.Created, r.Ended, now), note: runNote(r, now)}
 	if r.Title != "" {
 		root.name += "  " + r.Title
 	}
@@ -79,11 +79,11 @@ func branches(s *Snapshot, now time.Time) []*node {
 	byPath := map[string]*node{}
 	var top []*node
 	for _, t := range s.Tasks {
-		n := &node{key: string(s.Run.ID) + "/" + t.Path, name: taskName(t), state: t.State, took: since(t.Started, t.Ended, now), note: taskNote(t)}
+		n := &node{key: string(s.Run.ID) + "/" + t.Path, name: taskName(t), state: t.State, took: since(t.Started, t.Ended, now), note: taskNote(t, now)}
 		if sub := s.Subs[t.Path]; sub != nil {
 			n.children = branches(sub, now)
 			if n.note == "" && sub.Run.State == api.Waiting {
-				n.note = reasonText(sub.Run.Reason)
+				n.note = reasonText(sub.Run.Reason, now)
 			}
 		}
 		byPath[t.Path] = n
@@ -119,12 +119,12 @@ func taskName(t api.Task) string {
 	return name
 }
 
-func taskNote(t api.Task) string {
+func taskNote(t api.Task, now time.Time) string {
 	switch {
 	case t.Failure != nil && t.State == api.Failed:
 		return t.Failure.Message
 	case t.State == api.Waiting || t.State == api.Pending && t.Reason != nil:
-		return reasonText(t.Reason)
+		return reasonText(t.Reason, now)
 	case t.State == api.Running && t.Kind == "each":
 		return progress(t.Counts)
 	case t.State == api.Running && t.Attempt > 1 && t.Failure != nil:
@@ -136,25 +136,30 @@ func taskNote(t api.Task) string {
 	}
 }
 
-func runNote(r api.Run) string {
+func runNote(r api.Run, now time.Time) string {
 	var parts []string
 	for _, f := range r.Flags {
 		parts = append(parts, string(f))
 	}
 	switch {
 	case r.State == api.Waiting:
-		parts = append(parts, reasonText(r.Reason))
+		parts = append(parts, reasonText(r.Reason, now))
 	case r.Failure != nil && r.State == api.Failed:
 		parts = append(parts, r.Failure.Task+": "+r.Failure.Message)
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-func reasonText(r *api.Reason) string {
+// reasonText says why something waits and, where that ends by itself, how long it still takes.
+func reasonText(r *api.Reason, now time.Time) string {
 	if r == nil {
 		return ""
 	}
-	return cmp.Or(r.Text, r.Kind)
+	text := cmp.Or(r.Text, r.Kind)
+	if left := r.Until.Sub(now).Round(time.Second); !r.Until.IsZero() && left > 0 {
+		text += ", " + output.Length(left) + " left"
+	}
+	return text
 }
 
 func progress(counts map[api.State]int) string {
@@ -189,7 +194,12 @@ type Change struct {
 func Changes(old, s *Snapshot, now time.Time) []Change {
 	var out []Change
 	changes(&out, old, s, "", now)
-	slices.SortStableFunc(out, func(a, b Change) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b Change) int {
+		if c := a.At.Compare(b.At); c != 0 || !a.State.Ended() || !b.State.Ended() {
+			return c
+		}
+		return cmp.Compare(depth(b.What), depth(a.What)) // what is inside ends before what is around it
+	})
 	if old == nil || old.Run.State != s.Run.State {
 		c := runChange(s, now)
 		if s.Run.State.Ended() {
@@ -201,9 +211,14 @@ func Changes(old, s *Snapshot, now time.Time) []Change {
 	return out
 }
 
+// depth counts the groups and runs around a path.
+func depth(path string) int {
+	return strings.Count(path, ".") + strings.Count(path, "[") + strings.Count(path, " > ")
+}
+
 func runChange(s *Snapshot, now time.Time) Change {
 	r := s.Run
-	c := Change{At: now, State: r.State, What: cmp.Or(r.Workflow, "inline workflow"), Text: runNote(r)}
+	c := Change{At: now, State: r.State, What: cmp.Or(r.Workflow, "inline workflow"), Text: runNote(r, now)}
 	switch {
 	case r.State.Ended():
 		c.At = r.Ended
@@ -237,7 +252,7 @@ func changes(out *[]Change, old, s *Snapshot, prefix string, now time.Time) {
 }
 
 func taskChange(t api.Task, prefix string, now time.Time) Change {
-	c := Change{At: now, State: t.State, What: prefix + t.Path, Text: taskNote(t)}
+	c := Change{At: now, State: t.State, What: prefix + t.Path, Text: taskNote(t, now)}
 	if t.Attempt > 1 {
 		c.Text = strings.TrimSpace(fmt.Sprintf("attempt %d  %s", t.Attempt, c.Text))
 	}

@@ -31,7 +31,7 @@ func build() *Snapshot {
 			{Path: "disks[data]", ID: "disks", Parent: "disks", Kind: "item", State: api.Succeeded, Started: at(-30), Ended: at(-20)},
 			{Path: "disks[log]", ID: "disks", Parent: "disks", Kind: "item", State: api.Failed, Started: at(-30), Ended: at(-11), Attempt: 3, Failure: &api.Failure{Type: "http.status", Message: "no space\x1b[2J on array-7"}},
 			{Path: "disks[tmp]", ID: "disks", Parent: "disks", Kind: "item", State: api.Pending},
-			{Path: "approve", ID: "approve", Kind: "call", State: api.Waiting, Started: at(-11), Reason: &api.Reason{Kind: "approval", Text: "asks role approver"}},
+			{Path: "approve", ID: "approve", Kind: "call", State: api.Waiting, Started: at(-11), Reason: &api.Reason{Kind: "approval", Text: "asks role approver", Until: at(7200)}},
 			{Path: "notify", ID: "notify", Title: "notify owner", Kind: "call", State: api.Pending},
 		},
 		Subs: map[string]*Snapshot{"configure": {
@@ -64,7 +64,7 @@ func TestDraw(t *testing.T) {
 │ ├─✓ [data]                    succeeded    10s
 │ ├─✕ [log]   attempt 3         failed       19s  no space�[2J on array-7
 │ └─○ [tmp]                     pending
-├─⏸ approve                     waiting      11s  asks role approver
+├─⏸ approve                     waiting      11s  asks role approver, 2h left
 └─○ notify owner                pending
 `)
 	check(t, "Draw(Height 8)", Draw(build(), View{Now: now, Height: 8}), `
@@ -146,15 +146,15 @@ func TestChanges(t *testing.T) {
 08:55:19  ◐ running    vm.build
 08:55:38  ✓ succeeded  resolve  18s
 08:56:00  ✓ succeeded  net.a  22s
-08:56:22  ✓ succeeded  net  44s
 08:56:22  ✓ succeeded  net.b  22s
+08:56:22  ✓ succeeded  net  44s
 08:58:16  ◐ running    configure
 08:59:01  ✓ succeeded  configure > base  45s
 08:59:27  ◐ running    configure > agent  attempt 2  before: unreachable
 08:59:30  ◐ running    disks  2 of 3, 1 failed
 08:59:40  ✓ succeeded  disks[data]  10s
 08:59:49  ✕ failed     disks[log]  19s  attempt 3  no space�[2J on array-7
-09:00:00  ⏸ waiting    approve  asks role approver
+09:00:00  ⏸ waiting    approve  asks role approver, 2h left
 `)
 	next := build()
 	next.Run.State, next.Run.Ended, next.Run.Failure = api.Failed, at(3), &api.RunFail{Task: "disks[log]", Failure: api.Failure{Message: "no space"}}
