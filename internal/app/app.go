@@ -155,7 +155,7 @@ func (p *platform) build(ctx context.Context) error {
 		g.Go(func() (err error) {
 			started := time.Now()
 			d := service.Deps{Name: x.Name, Bus: p.bus, Log: p.log.With("service", x.Name)}
-			if !x.front {
+			if x.keeps {
 				if d.DB, err = store.Open(ctx, store.Config{URL: p.c.DB, Dir: p.c.Data}, x.Name, x.Migrations); err != nil {
 					return err
 				}

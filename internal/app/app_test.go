@@ -156,7 +156,7 @@ func TestRunRefusesWrongSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { taken.Close() })
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "thesis.doc"), nil, 0o600); err != nil {
 		t.Fatal(err)

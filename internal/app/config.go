@@ -11,6 +11,7 @@ import (
 	"tutti/errs"
 	"tutti/internal/identity"
 	"tutti/internal/logs"
+	"tutti/internal/notify"
 	"tutti/internal/request"
 	"tutti/internal/worker"
 	"tutti/internal/workflow"
@@ -41,6 +42,7 @@ type Config struct {
 
 	Identity identity.Config // TokenFile is set by Run
 	Logs     logs.Config
+	Notify   notify.Config
 	Request  request.Config
 	Workflow workflow.Config // Types are set by Run
 	Worker   worker.Config

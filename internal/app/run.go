@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +17,11 @@ import (
 
 const (
 	// frontTime is how long the gateway and the worker may take to finish, while the others still
-	// answer them; backTime how long the others may take after that.
+	// answer them; signTime how long it may take to tell presence; backTime how long the others may take
+	// after that.
 	frontTime = 8 * time.Second
-	backTime  = 1500 * time.Millisecond
+	signTime  = 500 * time.Millisecond
+	backTime  = time.Second
 	// patience is how long a service may take to answer before the log says so.
 	patience = 10 * time.Second
 	// steady is how long a service must have run for its next failure to count as the first.
@@ -31,34 +35,40 @@ func (p *platform) run(ctx context.Context, clock *stopwatch) error {
 	front, stopFront := context.WithCancelCause(ctx)
 	defer stopFront(nil)
 	for _, x := range p.parts {
-		if !x.front {
+		if x.keeps {
 			if err := service.Serve(back, p.deps(x.Name)); err != nil {
 				return fmt.Errorf("service %s: %w", x.Name, err)
 			}
 		}
 	}
-	var inFront, behind sync.WaitGroup
+	signs, stopSigns := context.WithCancel(back)
+	defer stopSigns()
+	inFront, alive, behind := new(crew), new(crew), new(crew)
 	for i, x := range p.parts {
 		if x.front {
-			inFront.Go(func() {
+			inFront.run(x.Name, func() {
 				if err := p.keep(front, x, p.built[i]); err != nil {
 					stopFront(err)
 				}
 			})
 			continue
 		}
-		behind.Go(func() { _ = p.keep(back, x, p.built[i]) }) // it has no error but those of the front
-		behind.Go(func() { service.Announce(back, p.deps(x.Name), p.version, nil) })
+		behind.run(x.Name, func() { _ = p.keep(back, x, p.built[i]) }) // only those in front end with an error
+		alive.run(x.Name, func() { service.Announce(signs, p.deps(x.Name), p.version, nil) })
 	}
 	p.await(front, clock)
 	<-front.Done()
 	p.log.Info("stopping")
-	if !within(&inFront, frontTime) {
-		p.log.Warn("calls or tasks did not end in time and are cut off")
+	if late := inFront.wait(frontTime); late != nil {
+		p.log.Warn("calls or tasks did not end in time and are cut off", "services", late)
+	}
+	stopSigns() // while presence still hears that the services go down
+	if late := alive.wait(signTime); late != nil {
+		p.log.Debug("presence was not told", "services", late)
 	}
 	stopBack()
-	if !within(&behind, backTime) {
-		p.log.Warn("services did not end in time and are cut off")
+	if late := behind.wait(backTime); late != nil {
+		p.log.Warn("services did not end in time and are cut off", "services", late)
 	}
 	if err := context.Cause(front); err != nil && ctx.Err() == nil {
 		return err
@@ -66,18 +76,43 @@ func (p *platform) run(ctx context.Context, clock *stopwatch) error {
 	return nil
 }
 
-// within waits for g, and reports whether it ended within d.
-func within(g *sync.WaitGroup, d time.Duration) bool {
+// crew is what runs until it is told to stop.
+type crew struct {
+	mu      sync.Mutex
+	running map[string]bool
+	all     sync.WaitGroup
+}
+
+// run runs f on a goroutine of its own, under a name for people.
+func (c *crew) run(name string, f func()) {
+	c.mu.Lock()
+	if c.running == nil {
+		c.running = map[string]bool{}
+	}
+	c.running[name] = true
+	c.mu.Unlock()
+	c.all.Go(func() {
+		f()
+		c.mu.Lock()
+		delete(c.running, name)
+		c.mu.Unlock()
+	})
+}
+
+// wait waits for all, and returns the names of those that have not ended within d.
+func (c *crew) wait(d time.Duration) (late []string) {
 	done := make(chan struct{})
-	go func() { g.Wait(); close(done) }()
+	go func() { c.all.Wait(); close(done) }()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-done:
-		return true
+		return nil
 	case <-t.C:
-		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.running))
 }
 
 // keep runs a service until ctx ends, and starts it again, after a growing pause, where it ends by
@@ -154,15 +189,13 @@ func (p *platform) await(ctx context.Context, clock *stopwatch) {
 func (p *platform) methods() []string {
 	var names []string
 	for _, x := range p.parts {
-		if !x.front {
+		if x.keeps {
 			names = append(names, service.Events(x.Name).Name)
 		}
 	}
 	if len(p.parts) == len(p.list()) {
 		for _, m := range api.Methods {
-			if n := m.Info().Name; n != api.ListMessages.Name && n != api.ListPresence.Name { // no service answers them yet
-				names = append(names, n)
-			}
+			names = append(names, m.Info().Name)
 		}
 		names = append(names, api.Authenticate.Name)
 	}

@@ -6,6 +6,8 @@ import (
 	"tutti/internal/gateway"
 	"tutti/internal/identity"
 	"tutti/internal/logs"
+	"tutti/internal/notify"
+	"tutti/internal/presence"
 	"tutti/internal/request"
 	"tutti/internal/resource"
 	"tutti/internal/secret"
@@ -22,6 +24,8 @@ func (p *platform) list() []part {
 		back("file", file.Migrations, func() build { return file.New(p.blobs) }),
 		back("identity", identity.Migrations, func() build { return identity.New(p.identity()) }),
 		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }),
+		back("notify", notify.Migrations, func() build { return notify.New(c.Notify) }),
+		back("presence", nil, func() build { return presence.New }).withoutDatabase(),
 		back("request", request.Migrations, func() build { return request.New(p.blobs, c.Request) }),
 		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
@@ -37,7 +41,9 @@ type build = func(service.Deps) (service.Service, error)
 // part is a service and how it is run.
 type part struct {
 	service.Def
-	// front parts keep nothing, so that they have no database; they call the others, and end first.
+	// keeps says that it has a database, with events and an audit trail.
+	keeps bool
+	// front parts call the others, and end first.
 	front bool
 	// once is for a part that cannot be started a second time.
 	once bool
@@ -45,12 +51,15 @@ type part struct {
 
 // back is a service with a database. how is called when the platform stands.
 func back(name string, migrations service.Files, how func() build) part {
-	return part{Def: service.Def{Name: name, Migrations: migrations, New: later(how)}}
+	return part{Def: service.Def{Name: name, Migrations: migrations, New: later(how)}, keeps: true}
 }
 
+// front is a part without a database that calls the others.
 func front(name string, how func() build) part {
 	return part{Def: service.Def{Name: name, New: later(how)}, front: true}
 }
+
+func (x part) withoutDatabase() part { x.keeps = false; return x }
 
 func (x part) startedOnce() part { x.once = true; return x }
 
@@ -61,7 +70,7 @@ func later(how func() build) build {
 func (p *platform) gateway(d service.Deps) (service.Service, error) {
 	var names []string
 	for _, x := range p.list() {
-		if !x.front {
+		if x.keeps {
 			names = append(names, x.Name)
 		}
 	}
