@@ -1,5 +1,4 @@
-// Package all is the list of the task types built into Tutti. To add one, write it in a directory of
-// its own beside this one and add its line.
+// Package all lists the task types built into Tutti. To add one, add its line.
 package all
 
 import (
@@ -15,41 +14,35 @@ import (
 	"tutti/internal/task/nooptask"
 	"tutti/internal/task/starlarktask"
 	"tutti/internal/task/vspheretask"
-	"tutti/sdk"
 )
 
-// Needs are what task types work with.
-type Needs struct {
-	// Guard dials what a user names.
+// Deps is what the task types need. For the specs alone, the zero Deps will do.
+type Deps struct {
+	// Bus carries calls to the services.
+	Bus *bus.Bus
+	// Guard decides which addresses tasks may connect to; nil allows public ones.
 	Guard *netguard.Guard
-	// Shim is the command line that runs shim.Main; Work the folder it works in.
-	Shim []string
-	Work string
-	// Bus reaches the services, and Blobs is where files are; only inside the server.
-	Bus   *bus.Bus
+	// Blobs keeps the contents of files.
 	Blobs blob.Store
+	// Shim is the command line of this binary that reaches shim.Main.
+	Shim []string
+	// Work is the folder where programs run, on a disk that survives a restart.
+	Work string
 }
 
-// Types returns the task types of the server.
-func Types(n Needs) task.Registry {
-	return task.NewRegistry(append(Outside(n),
-		filetask.NewPut(n.Bus, n.Blobs),
-		filetask.NewGet(n.Bus, n.Blobs),
-		gittask.New(n.Bus),
-		mailtask.New(n.Bus),
-	)...)
-}
-
-// Outside returns the task types that need nothing of the server, so that any worker can run them. Of
-// n it uses Guard, Shim and Work.
-func Outside(n Needs) []sdk.TaskType {
-	return []sdk.TaskType{
-		exectask.New(n.Shim, n.Work),
-		httptask.New(n.Guard),
+// Types returns the task types.
+func Types(d Deps) task.Registry {
+	return task.NewRegistry(
 		nooptask.New(),
+		httptask.New(d.Guard),
+		exectask.New(d.Shim, d.Work),
 		starlarktask.New(),
-		vspheretask.NewCreate(n.Guard),
-		vspheretask.NewDestroy(n.Guard),
-		vspheretask.NewRead(n.Guard),
-	}
+		mailtask.New(d.Bus),
+		filetask.NewPut(d.Bus, d.Blobs),
+		filetask.NewGet(d.Bus, d.Blobs),
+		gittask.New(d.Bus),
+		vspheretask.NewCreate(d.Guard),
+		vspheretask.NewRead(d.Guard),
+		vspheretask.NewDestroy(d.Guard),
+	)
 }
