@@ -86,9 +86,20 @@ type line struct {
 	lines    *bufio.Reader // of Stdin
 }
 
+const about = `Tutti builds what people ask for, by workflows across real systems, and shows how.
+
+A command works with the server, namespace and credential that a flag names, else the environment
+(TUTTI_SERVER, TUTTI_NAMESPACE, TUTTI_TOKEN, TUTTI_CONTEXT), else the current context. Contexts are in
+~/.config/tutti/config.yaml, or where TUTTI_CONFIG says. An ID may be cut to any unique beginning.
+
+Data goes to stdout, progress and hints to stderr. Exit codes: 0 done; 1 error; 2 usage; 3 refused;
+4 not logged in or not permitted; 5 ended badly; 6 the time is up, it still runs; 7 a person must act;
+8 plan --detailed-exitcode found changes; 130 interrupted.`
+
 // root returns the tree of commands.
 func (l *line) root() *cobra.Command {
 	root := l.group("tutti", "Ask for resources, and see them built", "")
+	root.Long = about
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(l.Stdin)

@@ -310,6 +310,22 @@ func TestSecretsAndUsers(t *testing.T) {
 	}
 }
 
+func TestTokenRevoke(t *testing.T) {
+	t.Parallel()
+	const a, b = "tok_7k2m4qzt3c5nw6xd", "tok_7k2m000000000000"
+	s := newStandIn(t)
+	s.on("GET /v1/tokens", api.Page[api.Token]{Items: []api.Token{{ID: a, Name: "ci"}, {ID: b, Name: "rack7"}}})
+	s.on("DELETE /v1/tokens/"+a, api.Nothing{})
+	for word, want := range map[string]int{a: 0, "tok_7k2m4": 0, "7k2m4": 0, "7k2m": 3, "7k2": 3, "zzzz": 3} {
+		if r := s.cli("token", "revoke", word); r.code != want {
+			t.Errorf("token revoke %s = %+v; want exit code %d", word, r, want)
+		}
+	}
+	if n := s.called("DELETE"); n != 3 {
+		t.Errorf("%d tokens were revoked; want 3 calls for the one", n)
+	}
+}
+
 func TestRunStart(t *testing.T) {
 	t.Parallel()
 	s := newStandIn(t)
