@@ -26,8 +26,10 @@ func run() int {
 	c := cli.System()
 	c.Serve = serve
 	c.Shim = shim.Main
+	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
 	c.Schemas[api.KindWorkflow] = definition.Schema()
+	c.More = demoCommands(c)
 	return cli.Main(ctx, c)
 }
 

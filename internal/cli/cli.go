@@ -36,8 +36,9 @@ type Config struct {
 	Terminal Terminal
 	// Version is what `tutti version` prints; empty is "devel".
 	Version string
-	// Types are what `tutti worker` can do.
-	Types []sdk.TaskType
+	// Types returns what `tutti worker` can do, connecting to public addresses and to those allowed, such
+	// as 10.0.0.0/8:443; nil has no `tutti worker`.
+	Types func(allowDial []string) ([]sdk.TaskType, error)
 	// Schemas are the JSON Schemas `tutti schema` prints, by kind.
 	Schemas map[string]json.RawMessage
 	// Serve runs the server until ctx ends; it calls f.Ready once it takes calls. nil has no `tutti serve`.

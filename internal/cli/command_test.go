@@ -483,11 +483,19 @@ func TestWorker(t *testing.T) {
 		answer(w, api.PollOut{})
 	})
 	s.on("POST "+ns+"/pools/rack7/heartbeat", api.HeartbeatOut{})
-	r := s.in(ctx, Config{Args: []string{"worker", "--pool", "rack7", "--slots", "3"}, Types: []sdk.TaskType{echo{}}})
+	var allowed []string
+	types := func(allow []string) ([]sdk.TaskType, error) {
+		allowed = allow
+		return []sdk.TaskType{echo{}}, nil
+	}
+	r := s.in(ctx, Config{Args: []string{"worker", "--pool", "rack7", "--slots", "3", "--allow-dial", "10.0.0.0/8"}, Types: types})
+	if len(allowed) != 1 || allowed[0] != "10.0.0.0/8" {
+		t.Errorf("allowed addresses = %q; want those of the flag", allowed)
+	}
 	if r.code != 0 || !strings.Contains(r.errOut, "pool rack7: echo") {
 		t.Errorf("worker = %+v; want exit code 0 when it is stopped", r)
 	}
-	if r := s.with(Config{Args: []string{"worker", "--types", "nosuch"}, Types: []sdk.TaskType{echo{}}}); r.code != 2 {
+	if r := s.with(Config{Args: []string{"worker", "--types", "nosuch"}, Types: types}); r.code != 2 {
 		t.Errorf("worker --types nosuch = %+v; want exit code 2", r)
 	}
 }
