@@ -18,5 +18,5 @@ func (p *platform) types() (task.Registry, error) {
 		}
 		shim = []string{self, "shim"}
 	}
-	return all.Types(all.Needs{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}), nil
+	return all.Types(all.Deps{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}), nil
 }
