@@ -41,6 +41,9 @@ type Created struct {
 }
 
 const (
+	pci       = 100 // key of the PCI controller
+	firstCard = 7   // place of the first network card at it
+
 	varCreate = "create"
 	varPower  = "power"
 	// emerging is how long a machine of an earlier attempt may take to show, at most.
@@ -229,6 +232,10 @@ func (v *vcenter) devices(ctx context.Context, network, store types.ManagedObjec
 	if err != nil {
 		return nil, err
 	}
+	// Where every machine's PCI controller has its first network card. Said by us because the simulator,
+	// left to choose, notes it at a controller that all its machines share, and they race.
+	unit := int32(firstCard)
+	card.GetVirtualDevice().ControllerKey, card.GetVirtualDevice().UnitNumber = pci, &unit
 	return append(list, card).ConfigSpec(types.VirtualDeviceConfigSpecOperationAdd)
 }
 
