@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -71,6 +72,30 @@ func Main(ctx context.Context, c Config) int {
 	root := l.root()
 	root.SetArgs(append([]string{}, c.Args...))
 	return l.finish(ctx, root.ExecuteContext(ctx))
+}
+
+// Watch follows a request as `tutti watch` does, on the streams of c, and returns the exit code. It uses
+// the server and token given, whatever the environment and the contexts say.
+func (c Config) Watch(ctx context.Context, server, token, request string) int {
+	env := c.Env
+	c.Env = func(name string) string {
+		switch name {
+		case "TUTTI_SERVER":
+			return server
+		case "TUTTI_TOKEN":
+			return token
+		case "TUTTI_CONFIG":
+			return os.DevNull
+		case "TUTTI_CONTEXT", "TUTTI_NAMESPACE":
+			return ""
+		}
+		if env == nil {
+			return ""
+		}
+		return env(name)
+	}
+	c.Args = []string{"watch", request}
+	return Main(ctx, c)
 }
 
 // line is one command line: what every command works with.
