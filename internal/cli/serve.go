@@ -26,8 +26,12 @@ type ServeFlags struct {
 	Services []string
 	// AllowDial are special addresses that tasks may reach, such as 10.0.0.0/8:443.
 	AllowDial []string
-	// SMTP is the mail server, smtp://[user:password@]host:port; From the address mails come from.
+	// SMTP is the mail server, smtp://[user:password@]host:port; From the address mails come from; Notify
+	// who is told of every request.
 	SMTP, From string
+	Notify     []string
+	// TrustedPools are the pools of remote workers that get the values of secrets.
+	TrustedPools []string
 	// TLSCert and TLSKey are PEM files. Secure says that browsers come over TLS through a proxy.
 	TLSCert, TLSKey string
 	Secure          bool
@@ -65,6 +69,8 @@ func (l *line) serveCommand() *cobra.Command {
 	s.StringSliceVar(&f.AllowDial, "allow-dial", words(l.Env("TUTTI_ALLOW_DIAL")), "private or local addresses that tasks may reach: 10.0.0.0/8:443")
 	s.StringVar(&f.SMTP, "smtp", "", "mail server: smtp://[user:password@]host:port")
 	s.StringVar(&f.From, "from", l.Env("TUTTI_FROM"), "address that mails come from")
+	s.StringSliceVar(&f.Notify, "notify", words(l.Env("TUTTI_NOTIFY")), "addresses to mail about every request")
+	s.StringSliceVar(&f.TrustedPools, "trusted-pools", words(l.Env("TUTTI_TRUSTED_POOLS")), "pools of remote workers that get the values of secrets")
 	s.StringVar(&f.TLSCert, "tls-cert", l.Env("TUTTI_TLS_CERT"), "PEM file with the certificate")
 	s.StringVar(&f.TLSKey, "tls-key", l.Env("TUTTI_TLS_KEY"), "PEM file with its key")
 	s.BoolVar(&f.Secure, "behind-tls", false, "a proxy in front serves TLS: mark cookies as secure")
