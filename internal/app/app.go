@@ -168,6 +168,11 @@ func (p *platform) build(ctx context.Context) error {
 				mu.Lock()
 				p.stores[x.Name] = d.DB
 				mu.Unlock()
+				if p.c.DB == "" { // the lock on the folder says that whoever held a lease has died
+					if err := d.DB.Expire(ctx); err != nil {
+						return fmt.Errorf("service %s: %w", x.Name, err)
+					}
+				}
 			}
 			opened := time.Now()
 			if p.built[i], err = x.New(d); err != nil {
