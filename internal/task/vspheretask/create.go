@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"tutti/api"
@@ -170,7 +172,11 @@ func (v *vcenter) emerge(ctx context.Context, t *sdk.Task, p place, in Create) (
 
 // spec describes the machine, after everything it names was found.
 func (v *vcenter) spec(ctx context.Context, t *sdk.Task, p place, in Create) (spec types.VirtualMachineConfigSpec, pool *object.ResourcePool, err error) {
-	networks, err := v.list(ctx, p.dc.Reference(), "Network") // port groups are such, too
+	var dc mo.Datacenter
+	if err := property.DefaultCollector(v.Client).RetrieveOne(ctx, p.dc.Reference(), []string{"network", "datastore"}, &dc); err != nil {
+		return spec, nil, err
+	}
+	networks, err := v.entries(ctx, dc.Network)
 	if err != nil {
 		return spec, nil, err
 	}
@@ -178,7 +184,7 @@ func (v *vcenter) spec(ctx context.Context, t *sdk.Task, p place, in Create) (sp
 	if err != nil {
 		return spec, nil, err
 	}
-	stores, err := v.list(ctx, p.dc.Reference(), "Datastore")
+	stores, err := v.entries(ctx, dc.Datastore)
 	if err != nil {
 		return spec, nil, err
 	}

@@ -1,6 +1,7 @@
 package vspheretask
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -39,8 +40,50 @@ func (v *vcenter) list(ctx context.Context, root types.ManagedObjectReference, k
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b entry) int { return strings.Compare(a.name+" "+a.ref.Value, b.name+" "+b.ref.Value) })
+	slices.SortFunc(out, byName)
 	return slices.Compact(out), nil
+}
+
+// child returns what has a name directly in a folder, where most things are, or else what pick finds
+// anywhere below it.
+func (v *vcenter) child(ctx context.Context, field, name string, folder types.ManagedObjectReference, kinds ...string) (ref types.ManagedObjectReference, err error) {
+	var f mo.Folder
+	if err := property.DefaultCollector(v.Client).RetrieveOne(ctx, folder, []string{"childEntity"}, &f); err != nil {
+		return ref, err
+	}
+	direct, err := v.entries(ctx, f.ChildEntity)
+	if err != nil {
+		return ref, err
+	}
+	for _, e := range direct {
+		if (e.name == name || name == "" && len(direct) == 1) && slices.Contains(kinds, e.ref.Type) {
+			return e.ref, nil
+		}
+	}
+	all, err := v.list(ctx, folder, kinds...)
+	if err != nil {
+		return ref, err
+	}
+	e, err := pick(field, name, all)
+	return e.ref, err
+}
+
+// entries returns objects with their names, by name.
+func (v *vcenter) entries(ctx context.Context, refs []types.ManagedObjectReference) ([]entry, error) {
+	names, err := v.names(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]entry, len(refs))
+	for i, ref := range refs {
+		out[i] = entry{names[i], ref}
+	}
+	slices.SortFunc(out, byName)
+	return slices.Compact(out), nil
+}
+
+func byName(a, b entry) int {
+	return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.ref.Value, b.ref.Value))
 }
 
 // pick returns the entry of that name, or, where none is given, the only one. field is the input's.
@@ -81,15 +124,11 @@ type place struct {
 
 // place resolves datacenter and folder.
 func (v *vcenter) place(ctx context.Context, c Connection) (p place, err error) {
-	all, err := v.list(ctx, v.ServiceContent.RootFolder, "Datacenter")
+	dc, err := v.child(ctx, "datacenter", c.Datacenter, v.ServiceContent.RootFolder, "Datacenter")
 	if err != nil {
 		return p, err
 	}
-	e, err := pick("datacenter", c.Datacenter, all)
-	if err != nil {
-		return p, err
-	}
-	p.dc = object.NewDatacenter(v.Client, e.ref)
+	p.dc = object.NewDatacenter(v.Client, dc)
 	folders, err := p.dc.Folders(ctx)
 	if err != nil {
 		return p, err
@@ -114,33 +153,29 @@ func (v *vcenter) place(ctx context.Context, c Connection) (p place, err error) 
 
 // subfolders returns the folders directly in f.
 func (v *vcenter) subfolders(ctx context.Context, f *object.Folder) ([]entry, error) {
-	all, err := v.list(ctx, f.Reference(), "Folder")
-	if err != nil {
-		return nil, err
-	}
 	var parent mo.Folder
 	if err := property.DefaultCollector(v.Client).RetrieveOne(ctx, f.Reference(), []string{"childEntity"}, &parent); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(e entry) bool { return !slices.Contains(parent.ChildEntity, e.ref) }), nil
+	return v.entries(ctx, slices.DeleteFunc(parent.ChildEntity, func(r types.ManagedObjectReference) bool { return r.Type != "Folder" }))
 }
 
 // pool returns the resource pool to build in: that of the cluster or host, or one by name.
 func (v *vcenter) pool(ctx context.Context, dc *object.Datacenter, cluster, pool string) (*object.ResourcePool, error) {
 	root := dc.Reference()
 	if cluster != "" || pool == "" {
-		all, err := v.list(ctx, root, "ComputeResource") // clusters are such, too
+		folders, err := dc.Folders(ctx)
 		if err != nil {
 			return nil, err
 		}
-		e, err := pick("cluster", cluster, all)
+		ref, err := v.child(ctx, "cluster", cluster, folders.HostFolder.Reference(), "ComputeResource", "ClusterComputeResource")
 		if err != nil {
 			return nil, err
 		}
 		if pool == "" {
-			return object.NewComputeResource(v.Client, e.ref).ResourcePool(ctx)
+			return object.NewComputeResource(v.Client, ref).ResourcePool(ctx)
 		}
-		root = e.ref
+		root = ref
 	}
 	all, err := v.list(ctx, root, "ResourcePool")
 	if err != nil {

@@ -30,6 +30,7 @@ type center struct {
 	create, read, destroy sdk.TaskType
 }
 
+// Tests here are not parallel: simulators share variables.
 func setup(t *testing.T) *center {
 	t.Helper()
 	m := simulator.VPX()
@@ -83,7 +84,6 @@ type created struct {
 }
 
 func TestCreateSuite(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	tasktest.Run(t, c.create, tasktest.Cases{
 		Good: []tasktest.Case{{With: c.vm("vm-$KEY"), Secrets: []string{"pass"}}, {With: c.vm("off-$KEY", "power", "off", "network", "VM Network", "annotations", map[string]string{"owner": "anna"})}},
@@ -96,7 +96,6 @@ func TestCreateSuite(t *testing.T) {
 }
 
 func TestReadAndDestroySuites(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	tasktest.NewTry(t, c.create, c.vm("vm1")).Out(t.Context(), t, c.create, nil)
 	tasktest.Run(t, c.read, tasktest.Cases{
@@ -110,7 +109,6 @@ func TestReadAndDestroySuites(t *testing.T) {
 }
 
 func TestLifeOfAMachine(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	a := tasktest.NewTry(t, c.create, c.vm("web1", "annotations", map[string]string{"owner": "anna"}))
 	a.Request = "req_1"
@@ -166,7 +164,6 @@ func TestLifeOfAMachine(t *testing.T) {
 
 // Wherever an attempt dies, there is one machine in the end, also where many tasks build at a time.
 func TestNeverASecondMachine(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	var wg sync.WaitGroup
 	for at := 1; at <= 4; at++ {
@@ -220,7 +217,6 @@ func (f *strictFolder) CreateVMTask(ctx *simulator.Context, req *types.CreateVM_
 
 // The attempts of a task that was given to two workers at a time build one machine.
 func TestTwoAtATime(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	folder := c.model.Map().Get(c.model.Map().Any("Datacenter").(*simulator.Datacenter).VmFolder).(*simulator.Folder)
 	c.model.Map().Put(&strictFolder{Folder: folder, names: map[string]bool{}})
@@ -252,7 +248,6 @@ func TestTwoAtATime(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	tasktest.NewTry(t, c.create, c.vm("taken")).Out(t.Context(), t, c.create, nil)
 	closed := httptest.NewServer(nil)
@@ -298,7 +293,6 @@ func TestFailures(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	c.model.Map().SessionManager().ValidLogin = func(l *types.Login) bool { return l.Password == "right" }
 	c.model.Service.Listen.User = url.UserPassword("user", "right")
@@ -310,7 +304,6 @@ func TestLogin(t *testing.T) {
 }
 
 func TestForeignMachines(t *testing.T) {
-	t.Parallel()
 	c := setup(t)
 	ours := tasktest.NewTry(t, c.create, c.vm("ours"))
 	ours.Out(t.Context(), t, c.create, nil)
