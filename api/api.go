@@ -7,6 +7,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,6 +45,15 @@ type Page[T any] struct {
 	Items []T `json:"items"`
 	// Cursor gives the next page; empty at the end.
 	Cursor string `json:"cursor,omitempty"`
+}
+
+// MarshalJSON writes an empty page with an empty list, never null.
+func (p Page[T]) MarshalJSON() ([]byte, error) {
+	type plain Page[T]
+	if p.Items == nil {
+		p.Items = []T{}
+	}
+	return json.Marshal(plain(p))
 }
 
 // Nothing is the In or Out of a method that takes or gives nothing.

@@ -26,6 +26,7 @@ type Request struct {
 	Run       RunID           `json:"run,omitempty"`
 	File      string          `json:"file,omitempty"` // ID of the stored request file
 	State     State           `json:"state"`
+	Reason    *Reason         `json:"reason,omitempty"` // why it waits
 	Flags     []Flag          `json:"flags,omitempty"`
 	Failure   *RunFail        `json:"failure,omitempty"`
 	Outputs   json.RawMessage `json:"outputs,omitempty"`
@@ -123,5 +124,6 @@ var (
 // The request events carry the request without Spec.
 var (
 	RequestReceived = bus.Event[Request]{Name: "request.request.received", Doc: "A request was accepted."}
+	RequestMoved    = bus.Event[Request]{Name: "request.request.moved", Doc: "A request began to wait, or went on."}
 	RequestFinished = bus.Event[Request]{Name: "request.request.finished", Doc: "A request succeeded, failed or was cancelled."}
 )

@@ -313,6 +313,10 @@ type ListApprovalsIn struct {
 // again). Outputs are included.
 var RunFinished = bus.Event[Run]{Name: "workflow.run.finished", Doc: "A run succeeded, failed or was cancelled."}
 
+// RunMoved is published when the run of a request began to wait, or went on. Inputs and outputs are left
+// out.
+var RunMoved = bus.Event[Run]{Name: "workflow.run.moved", Doc: "The run of a request began to wait, or went on."}
+
 // RunChanged announces on the bus, without guarantee, that a run has events after those seen; the
 // subject is "run." and its ID.
 func RunChanged(id RunID) string { return "changed.run." + string(id) }

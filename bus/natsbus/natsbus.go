@@ -20,8 +20,8 @@ import (
 // MaxPayload bounds one message, in bytes. Larger values travel by digest.
 const MaxPayload = 8 << 20
 
-// callTimeout bounds a call whose context has no deadline.
-const callTimeout = 60 * time.Second
+// callTimeout bounds a call; it is longer than the longest wait that a method may be asked for (60 s).
+const callTimeout = 75 * time.Second
 
 // Bus is a bus.Conn.
 type Bus struct {

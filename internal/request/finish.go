@@ -29,6 +29,25 @@ func (s *Service) runFinished(_ context.Context, tx *store.Tx, _ bus.Record, run
 	return s.end(tx, finished(r, run))
 }
 
+// runMoved stores that the run of a request waits, or goes on. One that a person retried goes on after
+// its end.
+func (s *Service) runMoved(_ context.Context, tx *store.Tx, _ bus.Record, run api.Run) error {
+	if run.Request == "" || run.Parent != nil {
+		return nil
+	}
+	r, err := lock(tx, run.Namespace, run.Request)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil || !belongs(r, run) {
+		return err
+	}
+	if err := update(tx, moved(r, run)); err != nil {
+		return err
+	}
+	return api.RequestMoved.Publish(tx, about(r), eventOf(moved(r, run)))
+}
+
 // end stores that r ended and tells everybody.
 func (s *Service) end(tx *store.Tx, r row) error {
 	if r.Ended.IsZero() {

@@ -62,7 +62,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	g.Go(func() error { return s.wait.run(ctx, s) })
-	g.Go(func() error { return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished)) })
+	g.Go(func() error {
+		return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished), service.On(api.RunMoved, s.runMoved))
+	})
 	g.Go(func() error {
 		return service.Relay(ctx, s.d,
 			service.Then(api.AddFile, s.fileAdded),

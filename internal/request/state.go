@@ -29,9 +29,15 @@ func belongs(r row, run api.Run) bool {
 	return run.Parent == nil && run.Namespace == r.Namespace && run.Request == r.ID && (r.Run == "" || r.Run == run.ID)
 }
 
+// moved is r after its run began to wait, or went on.
+func moved(r row, run api.Run) row {
+	r.Run, r.State, r.Reason = run.ID, run.State, run.Reason
+	return r
+}
+
 // finished is r after its run ended. A run that was retried or undone ends again, and so does r.
 func finished(r row, run api.Run) row {
-	r.Run, r.State, r.Flags = run.ID, run.State, run.Flags
+	r.Run, r.State, r.Flags, r.Reason = run.ID, run.State, run.Flags, nil
 	r.Failure, r.Outputs, r.Ended = run.Failure, run.Outputs, run.Ended
 	r.Endings++
 	return r
@@ -44,7 +50,7 @@ func refused(r row, err error) row {
 	if f.Hint == "" {
 		f.Hint = "tell the author of workflow " + r.Workflow + ", or submit the request again"
 	}
-	r.State, r.Flags, r.Failure = api.Failed, nil, &api.RunFail{Failure: f}
+	r.State, r.Flags, r.Reason, r.Failure = api.Failed, nil, nil, &api.RunFail{Failure: f}
 	r.Endings++
 	return r
 }

@@ -25,7 +25,7 @@ type row struct {
 
 func (r row) stopping() bool { return slices.Contains(r.Flags, api.Stopping) }
 
-const columns = `id, namespace, trace, resubmits, entry, type, name, title, params, spec, workflow, inputs, run, file, state, flags,
+const columns = `id, namespace, trace, resubmits, entry, type, name, title, params, spec, workflow, inputs, run, file, state, reason, flags,
 	failure, outputs, requester, notify, tell, starting, endings, created, ended`
 
 // querier is what DB and Tx have in common, with the context bound.
@@ -54,10 +54,10 @@ func rowsOf(q querier, query string, args ...any) ([]row, error) {
 }
 
 func scan(rows *sql.Rows) (r row, err error) {
-	var params, spec, inputs, flags, failure, outputs, notify, tell string
+	var params, spec, inputs, reason, flags, failure, outputs, notify, tell string
 	var created, ended, starting int64
 	err = rows.Scan(&r.ID, &r.Namespace, &r.Trace, &r.Of, &r.Entry, &r.Type, &r.Name, &r.Title, &params, &spec, &r.Workflow, &inputs,
-		&r.Run, &r.File, &r.State, &flags, &failure, &outputs, &r.Requester, &notify, &tell, &starting, &r.Endings, &created, &ended)
+		&r.Run, &r.File, &r.State, &reason, &flags, &failure, &outputs, &r.Requester, &notify, &tell, &starting, &r.Endings, &created, &ended)
 	if err != nil {
 		return r, err
 	}
@@ -67,7 +67,7 @@ func scan(rows *sql.Rows) (r row, err error) {
 	for _, f := range []struct {
 		text string
 		into any
-	}{{flags, &r.Flags}, {failure, &r.Failure}, {notify, &r.Notify}, {tell, &r.Tell}} {
+	}{{reason, &r.Reason}, {flags, &r.Flags}, {failure, &r.Failure}, {notify, &r.Notify}, {tell, &r.Tell}} {
 		if f.text == "" {
 			continue
 		}
@@ -110,7 +110,7 @@ func flag(b bool) int64 {
 }
 
 func insert(tx *store.Tx, r row) error {
-	return tx.Exec(`INSERT INTO request_requests (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', '', '', ?, ?, ?, 0, 0, ?, 0)`,
+	return tx.Exec(`INSERT INTO request_requests (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', '', '', '', ?, ?, ?, 0, 0, ?, 0)`,
 		r.ID, r.Namespace, r.Trace, r.Of, r.Entry, r.Type, r.Name, r.Title, string(r.Params), string(r.Spec), r.Workflow, string(r.Inputs),
 		string(r.State), r.Requester, list(r.Notify), list(r.Tell), store.Micros(r.Created))
 }
@@ -162,9 +162,17 @@ func update(tx *store.Tx, r row) error {
 	if err != nil {
 		return err
 	}
-	return tx.Exec(`UPDATE request_requests SET run = ?, state = ?, flags = ?, failure = ?, outputs = ?, starting = ?, endings = ?, ended = ?
+	reason := ""
+	if r.Reason != nil {
+		b, err := json.Marshal(r.Reason)
+		if err != nil {
+			return err
+		}
+		reason = string(b)
+	}
+	return tx.Exec(`UPDATE request_requests SET run = ?, state = ?, reason = ?, flags = ?, failure = ?, outputs = ?, starting = ?, endings = ?, ended = ?
 		WHERE namespace = ? AND id = ?`,
-		string(r.Run), string(r.State), list(r.Flags), failure, string(r.Outputs), flag(r.Starting), r.Endings, store.Micros(r.Ended), r.Namespace, r.ID)
+		string(r.Run), string(r.State), reason, list(r.Flags), failure, string(r.Outputs), flag(r.Starting), r.Endings, store.Micros(r.Ended), r.Namespace, r.ID)
 }
 
 // endedOf returns which of the requests have ended.

@@ -137,6 +137,22 @@ func (e *engine) ended(b *batch, l *live) {
 	e.tellParent(l)
 }
 
+// moved publishes that the run of a request began to wait or went on; its end is published by ended.
+func (e *engine) moved(b *batch, l *live, before api.State) {
+	r := l.run
+	if r.Request == "" || r.Parent != nil || r.State.Ended() || r.State == api.Running && before != api.Waiting {
+		return
+	}
+	v := r.View()
+	v.Inputs, v.Outputs = nil, nil
+	data, err := json.Marshal(v)
+	if err != nil {
+		e.d.Log.Error("event not published", "run", v.ID, "err", err)
+		return
+	}
+	b.records = append(b.records, bus.Record{Type: api.RunMoved.Type(), Subject: string(v.ID), Namespace: v.Namespace, Trace: v.Trace, Data: data})
+}
+
 func (e *engine) tellParent(l *live) {
 	p := l.run.Parent
 	if p == nil {

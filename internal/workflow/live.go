@@ -141,7 +141,11 @@ func (e *engine) project(b *batch, l *live) {
 	if p == l.projected {
 		return
 	}
+	before := l.projected
 	l.projected = p
+	if before.state != p.state || before.reason != p.reason {
+		e.moved(b, l, before.state)
+	}
 	if l.created == b.id {
 		b.created[l.row].projection = p
 		return

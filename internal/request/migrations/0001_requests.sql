@@ -15,6 +15,7 @@ CREATE TABLE request_requests (
 	run TEXT NOT NULL,
 	file TEXT NOT NULL,
 	state TEXT NOT NULL,
+	reason TEXT NOT NULL DEFAULT '', -- why it waits: JSON or ''
 	flags TEXT NOT NULL,
 	failure TEXT NOT NULL,
 	outputs TEXT NOT NULL,
