@@ -98,13 +98,18 @@ func (q *pool) push(a *attempt) {
 	q.queues = append(q.queues, &queue{a.meta.Namespace, a.Use, []*attempt{a}})
 }
 
+// maxAnswer bounds the inputs and variables of one answer to a poll, in bytes, so that it fits into a
+// message of the bus; one attempt more may go over it.
+const maxAnswer = 4 << 20
+
 // take claims up to n queued attempts for a worker; namespace "*" takes of all in turn.
 func (p *pools) take(name, namespace, worker string, types map[string]bool, n int) (out []*attempt, wake <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.pool(name)
 	now := time.Now()
-	for idle := 0; len(out) < n && idle < len(q.queues); {
+	size := 0
+	for idle := 0; len(out) < n && size < maxAnswer && idle < len(q.queues); {
 		k := q.queues[q.turn%len(q.queues)]
 		q.turn++
 		a := k.pop(namespace, types)
@@ -117,6 +122,10 @@ func (p *pools) take(name, namespace, worker string, types map[string]bool, n in
 		a.token, a.worker, a.seen = tokenOf(a.meta.ID, nonce()), worker, now
 		p.claims[a.token] = a
 		out = append(out, a)
+		size += len(a.Input)
+		for _, v := range a.Vars {
+			size += len(v)
+		}
 	}
 	return out, q.wake
 }
