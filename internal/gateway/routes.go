@@ -12,7 +12,7 @@ import (
 
 // open are the only routes that need no authentication.
 var open = []string{
-	"GET /{$}", "GET /assets/{file}", "GET /healthz", "GET /readyz", "GET /v1/openapi.json", "POST /v1/login", "POST /v1/bootstrap",
+	"GET /{$}", "GET /requests/{id}", "GET /runs/{id}", "GET /assets/{file}", "GET /healthz", "GET /readyz", "GET /v1/openapi.json", "POST /v1/login", "POST /v1/bootstrap",
 }
 
 // The routes that are not methods of package api.
@@ -83,6 +83,8 @@ func (g *Gateway) routes() error {
 		{downloadRoute, "file.read", g.download},
 		{streamRoute, "run.read", g.stream},
 		{"GET /{$}", bus.Open, page("index.html")},
+		{"GET /requests/{id}", bus.Open, page("index.html")}, // addresses that the command line prints
+		{"GET /runs/{id}", bus.Open, page("index.html")},
 		{"GET /assets/{file}", bus.Open, asset},
 		{"GET /healthz", bus.Open, g.healthz},
 		{"GET /readyz", bus.Open, g.readyz},

@@ -128,6 +128,14 @@ function follow(id) {
   stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) tell(new Error('The stream ended; reload to follow again.')); };
 }
 
+// address turns the address of a request or a run, as the command line prints it, into that of the page.
+async function address() {
+  const [, kind, id] = location.pathname.split('/');
+  if (!id) return;
+  const run = kind === 'requests' ? (await call('GET', inNamespace(`/requests/${encodeURIComponent(decodeURIComponent(id))}`))).run : id;
+  history.replaceState(null, '', run ? `/#${namespace}/${run}` : '/');
+}
+
 async function show() {
   const [ns, id] = decodeURIComponent(location.hash.slice(1)).split('/');
   if (!id) {
@@ -169,6 +177,7 @@ async function start() {
   for (const id of ['work', 'where', 'logout']) $(id).hidden = false;
   $('notice').textContent = '';
   await lists();
+  await address();
   await show();
 }
 
