@@ -104,7 +104,7 @@ func document(file string, b block) api.SourceFile {
 func TestDefinitions(t *testing.T) {
 	t.Parallel()
 	c, _ := server(t)
-	pages := []string{"language.md"}
+	pages := []string{"../README.md", "language.md"}
 	for _, folder := range []string{"guides", "recipes"} {
 		more, err := filepath.Glob(filepath.Join(folder, "*.md"))
 		if err != nil {
