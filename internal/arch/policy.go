@@ -58,7 +58,6 @@ var layers = []layer{
 	{name: "cli", packages: []string{"internal/cli/..."}},
 	{name: "cmd", packages: []string{"cmd/..."}},
 	{name: "tooling", packages: []string{"internal/arch", "docs", "tools/..."}, only: []string{}},
-	{name: "to be removed", packages: []string{"internal/deps"}, only: []string{}},
 }
 
 // wiring are the layers that know implementations.
