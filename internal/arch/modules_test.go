@@ -61,8 +61,7 @@ func required(t *testing.T, file string) map[string]bool {
 	return modules
 }
 
-// usedModules returns those of modules that a package imports, internal/deps aside, which only
-// keeps modules until they are used.
+// usedModules returns those of modules that a package imports.
 func usedModules(t *testing.T, modules map[string]bool) map[string]bool {
 	t.Helper()
 	all, err := packages()
@@ -71,9 +70,6 @@ func usedModules(t *testing.T, modules map[string]bool) map[string]bool {
 	}
 	used := map[string]bool{}
 	for _, p := range all {
-		if p.dir == "internal/deps" {
-			continue
-		}
 		for _, f := range p.files {
 			for imp := range f.imports() {
 				if m := moduleOf(modules, imp); m != "" {
