@@ -158,8 +158,8 @@ func (d *demo) main(ctx context.Context, ended <-chan error) (int, error) {
 	if err != nil || d.Once || ctx.Err() != nil {
 		return code, err
 	}
-	d.next()
-	d.mail.onMail(func(l letter) { d.say("mail to %s: %s", l.names(), l.Subject) })
+	d.next(ctx)
+	d.mail.onMail(func(l letter) { d.say("mail to %s: %s", l.To, l.Subject) })
 	d.say("\nServing until Ctrl-C.")
 	select {
 	case <-ctx.Done():

@@ -23,13 +23,10 @@ import (
 const maxMail = 1 << 20
 
 // letter is a mail that arrived.
-type letter struct {
-	From    string
-	To      []string
-	Subject string
-	Text    string
-	File    string // where it is kept
-}
+type letter struct{ To, Subject, Trace string }
+
+// delivered is the header that says who got a mail; it is the mailbox that writes it.
+const delivered = "Delivered-To"
 
 // mailbox is a mail server that keeps what it gets, each mail as a file in its folder.
 type mailbox struct {
@@ -41,7 +38,7 @@ type mailbox struct {
 	listen func(letter) // called with each mail; nil is not called
 }
 
-// openMailbox listens on a free port.
+// openMailbox listens on a free port, and finds what arrived before.
 func openMailbox(ctx context.Context, dir string) (*mailbox, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the mailbox: %w", err)
@@ -50,7 +47,19 @@ func openMailbox(ctx context.Context, dir string) (*mailbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the mail server: %w", err)
 	}
-	return &mailbox{dir: dir, listener: l}, nil
+	b := &mailbox{dir: dir, listener: l}
+	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil {
+		return nil, fmt.Errorf("read the mailbox: %w", err)
+	}
+	for _, name := range files { // in the order they came, by their names
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the mailbox: %w", err)
+		}
+		b.got = append(b.got, read(raw))
+	}
+	return b, nil
 }
 
 // url is where mail is taken.
@@ -85,13 +94,13 @@ func (b *mailbox) letters() []letter {
 }
 
 // keep stores a mail.
-func (b *mailbox) keep(from string, to []string, raw []byte) error {
+func (b *mailbox) keep(to []string, raw []byte) error {
+	raw = append([]byte(delivered+": "+strings.Join(to, ", ")+"\r\n"), raw...)
 	l := read(raw)
-	l.From, l.To = from, to
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l.File = filepath.Join(b.dir, fmt.Sprintf("%s-%03d.eml", time.Now().UTC().Format("20060102-150405"), len(b.got)+1))
-	if err := os.WriteFile(l.File, raw, 0o600); err != nil {
+	name := fmt.Sprintf("%s-%04d.eml", time.Now().UTC().Format("20060102-150405"), len(b.got)+1)
+	if err := os.WriteFile(filepath.Join(b.dir, name), raw, 0o600); err != nil {
 		return err
 	}
 	b.got = append(b.got, l)
@@ -101,36 +110,29 @@ func (b *mailbox) keep(from string, to []string, raw []byte) error {
 	return nil
 }
 
-// read returns the subject and the text of a mail, as far as they can be read.
+// read returns a mail that was kept, as far as it can be read.
 func read(raw []byte) (l letter) {
 	m, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
 		return l
 	}
-	l.Subject = m.Header.Get("Subject")
+	l.To, l.Subject, l.Trace = m.Header.Get(delivered), m.Header.Get("Subject"), m.Header.Get("X-Tutti-Trace")
 	if s, err := new(mime.WordDecoder).DecodeHeader(l.Subject); err == nil {
 		l.Subject = s
-	}
-	if b, err := io.ReadAll(m.Body); err == nil {
-		l.Text = string(b)
 	}
 	return l
 }
 
 // session is one connection.
 type session struct {
-	box  *mailbox
-	from string
-	to   []string
+	box *mailbox
+	to  []string
 }
 
 var _ smtp.Session = (*session)(nil)
 
 // Mail begins a mail.
-func (s *session) Mail(from string, _ *smtp.MailOptions) error {
-	s.from = from
-	return nil
-}
+func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
 
 // Rcpt adds a recipient.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
@@ -144,14 +146,11 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return s.box.keep(s.from, s.to, raw)
+	return s.box.keep(s.to, raw)
 }
 
 // Reset forgets the mail that was begun.
-func (s *session) Reset() { s.from, s.to = "", nil }
+func (s *session) Reset() { s.to = nil }
 
 // Logout ends the connection.
 func (s *session) Logout() error { return nil }
-
-// names lists recipients.
-func (l letter) names() string { return strings.Join(l.To, ", ") }

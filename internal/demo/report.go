@@ -25,7 +25,7 @@ func (d *demo) welcome() {
 	case v.Found:
 		d.say("The vCenter at %s (a simulator with the real API, process %d) has been running all along.", v.URL, v.PID)
 	case v.Lost:
-		d.say("The vCenter that was here is gone, with its machines; a new one runs at %s (a simulator with the real API, process %d).", v.URL, v.PID)
+		d.say("A new, empty vCenter runs at %s (a simulator with the real API, process %d): the one before ended, and its machines with it.", v.URL, v.PID)
 	default:
 		d.say("A vCenter runs at %s (a simulator with the real API, process %d).", v.URL, v.PID)
 	}
@@ -33,7 +33,7 @@ func (d *demo) welcome() {
 }
 
 // report shows what came of r, each thing as the system says that holds it.
-func (d *demo) report(ctx context.Context, r api.Request, took time.Duration) error {
+func (d *demo) report(ctx context.Context, r api.Request) error {
 	d.say("")
 	machines, err := d.machinesOf(ctx, r)
 	if err != nil {
@@ -53,7 +53,7 @@ func (d *demo) report(ctx context.Context, r api.Request, took time.Duration) er
 		return err
 	}
 	d.say("Trace:    %s", r.Trace)
-	d.say("Took:     %s", ms(took))
+	d.say("Took:     %s", ms(r.Ended.Sub(r.Created)))
 	return nil
 }
 
@@ -126,14 +126,14 @@ func (d *demo) reportMail(ctx context.Context, r api.Request) error {
 			return fmt.Errorf("list the mails: %w", err)
 		}
 		waits := slices.ContainsFunc(sent.Items, func(m api.Message) bool { return m.State == api.Pending })
-		letters = slices.DeleteFunc(d.mail.letters(), func(l letter) bool { return !strings.Contains(l.Subject+l.Text, r.ID) })
+		letters = slices.DeleteFunc(d.mail.letters(), func(l letter) bool { return l.Trace != r.Trace })
 		ended := slices.ContainsFunc(sent.Items, func(m api.Message) bool { return !m.Created.Before(r.Ended) })
 		if ended && !waits || !pause(ctx, 20*time.Millisecond) {
 			break
 		}
 	}
 	for _, l := range letters {
-		d.say("  to %-22s %s", l.names(), l.Subject)
+		d.say("  to %-22s %s", l.To, l.Subject)
 	}
 	return nil
 }

@@ -36,7 +36,6 @@ func (d *demo) work(ctx context.Context) (int, error) {
 	if err != nil {
 		return exitError, fmt.Errorf("find a name for the machine: %w", err)
 	}
-	began := time.Now()
 	d.say("Anna, who develops for the web, wants a machine:\n")
 	d.say("  $ %s request create %s -p name=%s -p network=%s -p cpu=%d -p memory_gb=%d -p disk_gb=%d --wait\n", d.Tutti, entry, name, network, cpus, memoryGB, diskGB)
 	params, err := json.Marshal(map[string]any{"name": name, "network": network, "cpu": cpus, "memory_gb": memoryGB, "disk_gb": diskGB})
@@ -51,7 +50,7 @@ func (d *demo) work(ctx context.Context) (int, error) {
 		return exitError, fmt.Errorf("ask for the machine: %w", err)
 	}
 	d.say("%s accepted   trace %s\n", r.ID, r.Trace)
-	return d.follow(ctx, r, began)
+	return d.follow(ctx, r)
 }
 
 // undone returns the requests that were not finished, oldest first.
@@ -80,7 +79,7 @@ func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
 			continue
 		}
 		d.say("Request %s for %s %s was not finished when the server ended. It goes on:\n", r.ID, r.Type, r.Name)
-		one, err := d.follow(ctx, r, time.Now())
+		one, err := d.follow(ctx, r)
 		if err != nil || ctx.Err() != nil {
 			return one, err
 		}
@@ -93,14 +92,14 @@ func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
 
 // asks reports whether nothing but a person can take r further.
 func (d *demo) asks(ctx context.Context, r api.Request) (bool, error) {
-	if r.Run == "" || r.State != api.Waiting {
+	if r.Run == "" {
 		return false, nil
 	}
 	run, err := sdk.Call(ctx, d.olga.api, api.GetRun, api.GetRunIn{ID: r.Run})
 	if err != nil {
 		return false, err
 	}
-	return run.Reason != nil && run.Reason.Kind == "approval", nil
+	return run.State == api.Waiting && run.Reason != nil && run.Reason.Kind == "approval", nil
 }
 
 // free returns a name that no machine has and nobody asked for.
@@ -134,7 +133,7 @@ func (d *demo) free(ctx context.Context) (string, error) {
 }
 
 // follow shows how r goes, and what was built when it ended.
-func (d *demo) follow(ctx context.Context, r api.Request, began time.Time) (int, error) {
+func (d *demo) follow(ctx context.Context, r api.Request) (int, error) {
 	code := exitOK
 	if d.Watch != nil {
 		code = d.Watch(ctx, d.server.Address, d.anna.token, r.ID)
@@ -150,7 +149,7 @@ func (d *demo) follow(ctx context.Context, r api.Request, began time.Time) (int,
 	if code == exitOK && r.State != api.Succeeded {
 		return exitError, errs.New(errs.Internal, "request %s is %s, although it was followed to its end", r.ID, r.State)
 	}
-	return code, d.report(ctx, r, time.Since(began))
+	return code, d.report(ctx, r)
 }
 
 // settled returns a request that has ended, or the request after half a minute.

@@ -82,12 +82,16 @@ func (n naming) name(ctx context.Context, ref types.ManagedObjectReference) (str
 	if name, ok := n.known[ref]; ok {
 		return name, nil
 	}
-	var e mo.ManagedEntity
-	if err := n.RetrieveOne(ctx, ref, []string{"name"}, &e); err != nil {
+	var content []types.ObjectContent // read as it comes, since not all things with names are of one type
+	if err := n.Retrieve(ctx, []types.ManagedObjectReference{ref}, []string{"name"}, &content); err != nil {
 		return "", err
 	}
-	n.known[ref] = e.Name
-	return e.Name, nil
+	for _, c := range content {
+		for _, p := range c.PropSet {
+			n.known[ref], _ = p.Val.(string)
+		}
+	}
+	return n.known[ref], nil
 }
 
 func (n naming) machine(ctx context.Context, vm mo.VirtualMachine) (m Machine, err error) {

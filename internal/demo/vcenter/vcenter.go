@@ -3,7 +3,8 @@
 // neither does this one: it outlives a killed demo, and the next demo finds it, with its machines.
 //
 // Open starts or finds one, Main is the process itself. It owns the folder it is given: state.json
-// (address, process and password; for its owner alone), log, and tmp/ (the files of the datastores).
+// (address and process), password (for the folder's owner alone), log, and tmp/ (the files of the
+// datastores).
 package vcenter
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +51,7 @@ type VCenter struct {
 	Password string
 	// PID is its process.
 	PID int
-	// Found says that it ran before; Lost that one was expected and is gone, with all its machines.
+	// Found says that it ran before; Lost that there was another before, which is gone with its machines.
 	Found, Lost bool
 
 	dir string
@@ -57,12 +59,15 @@ type VCenter struct {
 
 // state is what is written down about the process, so that it is found again.
 type state struct {
-	URL      string `json:"url"`
-	PID      int    `json:"pid"`
-	Password string `json:"password"`
+	URL string `json:"url"`
+	PID int    `json:"pid"`
 }
 
-const stateName = "state.json"
+const (
+	stateName    = "state.json"
+	passwordName = "password"
+	logName      = "log"
+)
 
 // Address returns the host and port of the API.
 func (v *VCenter) Address() string {
@@ -75,18 +80,31 @@ func (v *VCenter) Address() string {
 
 // Open finds the vCenter of a folder, or starts one.
 func Open(ctx context.Context, c Config) (*VCenter, error) {
-	s, err := readState(c.Dir)
+	v, err := Find(ctx, c.Dir)
 	if err == nil {
-		v := &VCenter{URL: s.URL, Password: s.Password, PID: s.PID, Found: true, dir: c.Dir}
-		if v.answers(ctx) {
-			return v, nil
-		}
+		return v, nil
 	}
-	v, startErr := start(ctx, c, s.URL)
-	if startErr != nil {
-		return nil, fmt.Errorf("start the vCenter: %w", startErr)
+	s, _ := readState(c.Dir) // where it was before; anywhere else will do
+	_, err = os.Stat(filepath.Join(c.Dir, logName))
+	lost := err == nil
+	if v, err = start(ctx, c, s.URL); err != nil {
+		return nil, fmt.Errorf("start the vCenter: %w", err)
 	}
-	v.Lost = err == nil
+	v.Lost = lost
+	return v, nil
+}
+
+// Find finds the vCenter of a folder. It returns errs.NotFound where none runs.
+func Find(ctx context.Context, dir string) (*VCenter, error) {
+	s, err := readState(dir)
+	password, passwordErr := os.ReadFile(filepath.Join(dir, passwordName))
+	if err := errors.Join(err, passwordErr); err != nil {
+		return nil, errs.New(errs.NotFound, "there is no vCenter in %s: %w", dir, err)
+	}
+	v := &VCenter{URL: s.URL, Password: strings.TrimSpace(string(password)), PID: s.PID, Found: true, dir: dir}
+	if !v.answers(ctx) {
+		return nil, errs.New(errs.NotFound, "the vCenter of %s does not answer", dir)
+	}
 	return v, nil
 }
 
@@ -114,7 +132,7 @@ func start(ctx context.Context, c Config, before string) (*VCenter, error) {
 		return nil, err
 	}
 	defer socket.Close()
-	log, err := os.OpenFile(filepath.Join(c.Dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(filepath.Join(c.Dir, logName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +161,11 @@ func start(ctx context.Context, c Config, before string) (*VCenter, error) {
 	if _, err := w.Write(append(first, '\n')); err != nil {
 		return nil, err
 	}
-	return v, writeState(c.Dir, state{URL: v.URL, PID: v.PID, Password: v.Password})
+	b, err := json.Marshal(state{URL: v.URL, PID: v.PID})
+	if err != nil {
+		return nil, err
+	}
+	return v, errors.Join(replace(c.Dir, passwordName, []byte(v.Password)), replace(c.Dir, stateName, b))
 }
 
 // listen opens the socket of the address it had before, or any other.
@@ -188,20 +210,16 @@ func readState(dir string) (s state, err error) {
 	return s, json.Unmarshal(b, &s)
 }
 
-// writeState replaces the state as a whole.
-func writeState(dir string, s state) error {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".state-")
+// replace writes a file of the folder, for its owner alone, whole or not at all.
+func replace(dir, name string, content []byte) error {
+	f, err := os.CreateTemp(dir, ".new-") // with mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(append(content, '\n'))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(dir, stateName))
+	return os.Rename(f.Name(), filepath.Join(dir, name))
 }
