@@ -8,6 +8,7 @@ import (
 	"net/mail"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -245,12 +246,7 @@ func TestServerThatHangsOrIsAway(t *testing.T) {
 	}
 	stop()
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SMTP = "smtp://user:hunter2@" + l.Addr().String()
-	_ = l.Close()
+	c.SMTP = "smtp://user:hunter2@" + closedPort(t)
 	stop = w.Start(t, notify.New(c), api.ListMessages)
 	m = w.mustSend(t, "", "anna@example.org")
 	m = w.await(t, m.ID, func(m api.Message) bool { return m.Tries > 1 && m.Error != "" })
@@ -262,6 +258,25 @@ func TestServerThatHangsOrIsAway(t *testing.T) {
 	if m := w.await(t, m.ID, ended); m.State != api.Succeeded {
 		t.Errorf("once the server is back the mail is %+v", m)
 	}
+}
+
+// closedPort returns an address that refuses connections until the test ends: its port is taken by a
+// socket that does not listen, so that nobody else gets it.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", a.(*syscall.SockaddrInet4).Port)
 }
 
 func TestRemoteServerNeedsTLS(t *testing.T) {
