@@ -59,6 +59,10 @@ type batch struct {
 	long   bool // waits for work
 }
 
+// worthSaying is after how many failed exchanges in a row people are told: the first may only mean that
+// the engine is starting.
+const worthSaying = 4
+
 // exchange reports and takes work until the session ends. Polls that only wait end with ctx, reports
 // with life.
 func (s *session) exchange(ctx, life context.Context) {
@@ -72,11 +76,13 @@ func (s *session) exchange(ctx, life context.Context) {
 		s.settle(life, b, out, err)
 		switch {
 		case err == nil && tries > 0:
-			s.Log.Info("the engine answers again", "pool", s.Pool)
+			if tries >= worthSaying {
+				s.Log.Info("the engine answers again", "pool", s.Pool)
+			}
 			tries = 0
 		case err != nil && !(b.long && ctx.Err() != nil):
-			if tries++; tries == 1 {
-				s.Log.Warn("the engine does not take reports", "pool", s.Pool, "err", err)
+			if tries++; tries == worthSaying {
+				s.Log.Warn("the engine does not answer", "pool", s.Pool, "err", err)
 			}
 			pause(life, backoff(tries, err))
 		}
