@@ -20,8 +20,8 @@ func (g *Gateway) openapi(w http.ResponseWriter, _ *http.Request) error {
 }
 
 const about = `One orchestrator for everything that has to happen in order. Errors are RFC 9457 documents with a kind, a hint and the
-place of each problem. Lists take limit and cursor. Times are RFC 3339 in UTC, durations 90s, 15m or 2d. Idempotency-Key is taken on
-every POST.`
+place of each problem. Lists take limit and cursor. Times are RFC 3339 in UTC, durations 90s, 15m or 2d. A POST
+that makes something takes an Idempotency-Key: the same key and body make it once.`
 
 // document returns the OpenAPI document of ops and of the gateway's own routes, as JSON.
 func (s *schemas) document(ops []*operation) (doc []byte, err error) {

@@ -36,8 +36,8 @@ type operation struct {
 // Limits of bodies, in bytes.
 const (
 	defaultLimit = 1 << 20
-	reportLimit  = 8 << 20 // what workers report in batches
-	applyLimit   = 16 << 20
+	reportLimit  = 7 << 20 // what workers report in batches; it travels in one message of the bus
+	applyLimit   = 5 << 20 // the texts, of 4 MiB at most, as JSON
 )
 
 // limits are the methods that take larger bodies.

@@ -118,7 +118,6 @@ func (p *pools) take(name, namespace, worker string, types map[string]bool, n in
 			continue
 		}
 		idle = 0
-		p.fence++
 		a.token, a.worker, a.seen = tokenOf(a.meta.ID, nonce()), worker, now
 		p.claims[a.token] = a
 		out = append(out, a)

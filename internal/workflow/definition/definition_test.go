@@ -222,22 +222,6 @@ func undescribed(t *testing.T, at string, v any) {
 	}
 }
 
-func TestParseDuration(t *testing.T) {
-	t.Parallel()
-	for s, want := range map[string]time.Duration{
-		"90s": 90 * time.Second, "15m": 15 * time.Minute, "2d": 48 * time.Hour, "1h30m": 90 * time.Minute, "500ms": 500 * time.Millisecond, "0s": 0,
-	} {
-		if got, ok := definition.ParseDuration(s); !ok || got != want {
-			t.Errorf("ParseDuration(%q) = %s, %v; want %s", s, got, ok, want)
-		}
-	}
-	for _, s := range []string{"", "5", "s", "5 m", "-5s", "5w", "1.5h", "99999999999999999999d", "200000d", "99999d99999d"} {
-		if got, ok := definition.ParseDuration(s); ok {
-			t.Errorf("ParseDuration(%q) = %s; want it refused", s, got)
-		}
-	}
-}
-
 // random draws tasks t0…tn-1, each of which may wait for earlier ones, and writes them shuffled.
 func random(t *rapid.T, back bool) (src string, cycle []string) {
 	n := rapid.IntRange(2, 30).Draw(t, "n")

@@ -45,7 +45,7 @@ func (c *compiler) failUse(u *use, message, hint string) {
 var rootNames = []string{"inputs", "vars", "tasks", "run", "secrets", "error", "out", "plan", "wave", "checks"}
 
 // runFields are what `run` has.
-var runFields = []string{"id", "name", "title", "namespace", "trace", "request", "requester", "started", "commit", "status", "failed"}
+var runFields = []string{"id", "name", "title", "namespace", "trace", "request", "requester", "started", "status", "failed"}
 
 // resolve finds what every reference means and makes the dependencies.
 func (c *compiler) resolve() {

@@ -5,51 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"tutti/api"
 	"tutti/internal/workflow/dag"
 )
-
-// maxDuration is about a hundred years: what is longer is a mistake.
-const maxDuration = 100 * 366 * 24 * time.Hour
-
-var units = []struct {
-	name string
-	unit time.Duration
-}{{"ms", time.Millisecond}, {"s", time.Second}, {"m", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
-
-// ParseDuration reads a duration as the language has them: 90s, 15m, 2d, 1h30m, 500ms. It reports
-// false for anything else and for more than a hundred years.
-func ParseDuration(s string) (time.Duration, bool) {
-	var total time.Duration
-	if s == "" {
-		return 0, false
-	}
-	for s != "" {
-		digits := 0
-		for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
-			digits++
-		}
-		n, err := strconv.ParseInt(s[:digits], 10, 64)
-		if err != nil {
-			return 0, false
-		}
-		s = s[digits:]
-		found := false
-		for _, u := range units {
-			if strings.HasPrefix(s, u.name) {
-				if n > int64(maxDuration/u.unit) {
-					return 0, false
-				}
-				total += time.Duration(n) * u.unit
-				s, found = s[len(u.name):], true
-				break
-			}
-		}
-		if !found || total > maxDuration {
-			return 0, false
-		}
-	}
-	return total, true
-}
 
 // duration reads a value of that form; the schema tells of other forms.
 func (c *compiler) duration(ptr string, v any) time.Duration {
@@ -57,8 +15,8 @@ func (c *compiler) duration(ptr string, v any) time.Duration {
 	if !ok {
 		return 0
 	}
-	d, ok := ParseDuration(s)
-	if !ok && wellFormed(s) {
+	d, err := api.ParseDuration(s)
+	if err != nil && wellFormed(s) {
 		c.fail(ptr, strconv.Quote(s)+" is longer than a hundred years", "")
 	}
 	return d
