@@ -126,6 +126,7 @@ func (r *Run) applyRetried(e *Event) error {
 		}
 	}
 	undone := r.undo != nil
+	r.retried++
 	r.drop(r.finally)
 	r.drop(r.undo)
 	r.undo, r.finally, r.undone = nil, nil, false
@@ -134,6 +135,7 @@ func (r *Run) applyRetried(e *Event) error {
 	r.degraded = false
 	r.running, r.waiting = 0, 0
 	if undone { // nothing is left of what succeeded
+		r.begun++
 		r.drop(r.root)
 		r.completed = nil
 		r.root = r.newScope(r.Graph.Tasks, nil, "")

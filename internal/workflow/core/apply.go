@@ -166,6 +166,10 @@ func (r *Run) newScope(def *dag.Scope, owner *node, prefix string) *scope {
 
 // add registers n, in the place of an earlier node of the same path.
 func (r *Run) add(n *node) {
+	n.again = r.begun
+	if r.phase == inFinally { // it ran at every end, each with news of its own
+		n.again = r.retried
+	}
 	if old := r.nodes[n.path]; old != nil {
 		n.pos = old.pos
 		r.order[n.pos] = n

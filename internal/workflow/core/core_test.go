@@ -427,10 +427,17 @@ finally: {tell: {use: noop}}
 	if w.run.State != api.Failed || !slices.Contains(w.run.Flags, api.Undone) {
 		t.Errorf("run is %s %v; want failed, undone", w.run.State, w.run.Flags)
 	}
-	// A retry starts from nothing, since nothing is left.
+	// A retry starts from nothing, since nothing is left; so other systems must not answer by the keys
+	// of what was undone.
 	w.must(w.run.Retry(w.now, "", nil, "user:bob"))
 	done = nil
-	w.work(func(d core.Dispatch) api.Result { done = append(done, d.Path); return ok(d) })
+	w.work(func(d core.Dispatch) api.Result {
+		done = append(done, d.Path)
+		if want := "run_0000000000000000/" + d.Path + "~1"; d.Key != want {
+			t.Errorf("key of %s = %q; want %q", d.Path, d.Key, want)
+		}
+		return ok(d)
+	})
 	if got := strings.Join(done, " "); got != "a b c finally.tell" || w.run.State != api.Succeeded {
 		t.Errorf("after the retry: %s, %s", got, w.run.State)
 	}
@@ -451,6 +458,7 @@ tasks:
   g: {needs: [a], tasks: {x: {use: noop}, y: {use: noop, needs: [x]}}}
   each: {needs: [a], each: {in: "['p','q']", key: item}, use: noop}
   z: {use: noop, needs: [g, each]}
+finally: {tell: {use: noop}}
 `, `{}`)
 	w.work(failing("g.y", "each[q]"))
 	if w.run.State != api.Failed {
@@ -460,10 +468,14 @@ tasks:
 	var done []string
 	w.work(func(d core.Dispatch) api.Result {
 		done = append(done, d.Path+string(d.Input))
+		// What goes on has its key still; the end is told anew.
+		if again := strings.HasSuffix(d.Key, "~1"); again != (d.Path == "finally.tell") {
+			t.Errorf("key of %s = %q", d.Path, d.Key)
+		}
 		return ok(d)
 	})
 	slices.Sort(done)
-	if got := strings.Join(done, " "); got != `each[q]{} g.y{"edited":1} z{}` {
+	if got := strings.Join(done, " "); got != `each[q]{} finally.tell{} g.y{"edited":1} z{}` {
 		t.Errorf("ran again: %s", got)
 	}
 	if w.run.State != api.Succeeded {

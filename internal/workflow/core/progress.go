@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -128,8 +129,18 @@ func (r *Run) dispatch(n *node) Dispatch {
 	}
 	return Dispatch{
 		AttemptRef: AttemptRef{n.path, n.attempt}, Use: n.task.Use, Pool: pool, Input: n.input, Secrets: n.secrets, Vars: n.vars,
-		Timeout: n.task.Timeout.Microseconds(), Key: string(r.ID) + "/" + n.path, Claim: n.claim, Worker: n.worker, Priority: r.Graph.Priority,
+		Timeout: n.task.Timeout.Microseconds(), Key: r.idempotencyKey(n), Claim: n.claim, Worker: n.worker, Priority: r.Graph.Priority,
 	}
+}
+
+// idempotencyKey is the same for every attempt of a task. It changes where other systems must not answer
+// with what they did before: after an undo that is gone, and finally speaks of another end each time.
+func (r *Run) idempotencyKey(n *node) string {
+	key := string(r.ID) + "/" + n.path
+	if n.again > 0 {
+		key += "~" + strconv.Itoa(n.again)
+	}
+	return key
 }
 
 func (r *Run) openEach(n *node) {

@@ -43,6 +43,8 @@ type Run struct {
 	stopWhy  string
 	stopBy   string
 	undone   bool
+	begun    int // how often it began again from nothing, after an undo
+	retried  int // how often it went on after its end
 
 	root    *scope
 	undo    *scope
@@ -107,6 +109,7 @@ type node struct {
 	isEach  bool
 	undoes  *node // the task that this one undoes
 	key     string
+	again   int // which time this is, where what was done the times before is no answer to it
 	state   api.State
 	unmet   int
 	blocker *node
