@@ -1,4 +1,4 @@
-// Package specs_test runs the scripts of testdata against the real binary, each with folders, ports and
+// Package specs runs the scripts of testdata against the real binary, each with folders, ports and
 // processes of its own: what users were promised, clause by clause (see the numbered pages beside it).
 //
 // Beside testscript's own commands there are:
