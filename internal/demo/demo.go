@@ -28,7 +28,7 @@ import (
 )
 
 // DefaultData is the folder used unless told otherwise.
-const DefaultData = "tutti-data"
+const DefaultData = "tutti-demo"
 
 // Config is what a demo can be told.
 type Config struct {

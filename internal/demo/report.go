@@ -35,7 +35,11 @@ func (d *demo) welcome() {
 // report shows what came of r, each thing as the system says that holds it.
 func (d *demo) report(ctx context.Context, r api.Request) error {
 	d.say("")
-	machines, err := d.machinesOf(ctx, r)
+	all, err := d.vcenter.Machines(ctx)
+	if err != nil {
+		return err
+	}
+	machines, err := machinesOf(all, r)
 	if err != nil {
 		return err
 	}
@@ -46,6 +50,7 @@ func (d *demo) report(ctx context.Context, r api.Request) error {
 	if len(machines) == 0 {
 		d.say("  nothing for %s %s", r.Type, r.Name)
 	}
+	d.say("  It holds %s in all.", plural(len(all), "machine"))
 	if err := d.reportCommits(ctx, r); err != nil {
 		return err
 	}
@@ -57,12 +62,8 @@ func (d *demo) report(ctx context.Context, r api.Request) error {
 	return nil
 }
 
-// machinesOf returns the machines of a request, as the vCenter has them.
-func (d *demo) machinesOf(ctx context.Context, r api.Request) ([]vcenter.Machine, error) {
-	all, err := d.vcenter.Machines(ctx)
-	if err != nil {
-		return nil, err
-	}
+// machinesOf returns the machines of a request among all.
+func machinesOf(all []vcenter.Machine, r api.Request) ([]vcenter.Machine, error) {
 	var spec struct {
 		Machines []struct {
 			Name string `json:"name"`
@@ -75,7 +76,14 @@ func (d *demo) machinesOf(ctx context.Context, r api.Request) ([]vcenter.Machine
 	for _, m := range spec.Machines {
 		names = append(names, m.Name)
 	}
-	return slices.DeleteFunc(all, func(m vcenter.Machine) bool { return !slices.Contains(names, m.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(all), func(m vcenter.Machine) bool { return !slices.Contains(names, m.Name) }), nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func describe(m vcenter.Machine) string {
