@@ -168,12 +168,9 @@ func (s *Service) list(ctx context.Context, in api.ListRunsIn) (p api.Page[api.R
 			return p, err
 		}
 	}
-	p.Items, below, err = listRuns(ctx, s.d.DB, in, below, in.Size()+1)
-	if err == nil && len(p.Items) > in.Size() {
-		// The last one only shows that there are more; its neighbour is where to go on.
-		p.Items = p.Items[:in.Size()]
-		n, ferr := find(ctx, s.d.DB, in.Namespace, p.Items[in.Size()-1].ID)
-		p.Cursor, err = cursor(n.n), ferr
+	runs, numbers, err := listRuns(ctx, s.d.DB, in, below, in.Size()+1)
+	if p.Items = runs; len(runs) > in.Size() { // the last only shows that there are more
+		p.Items, p.Cursor = runs[:in.Size()], cursor(numbers[in.Size()-1])
 	}
 	return p, err
 }

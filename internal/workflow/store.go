@@ -209,8 +209,8 @@ func scanRun(scan func(...any) error) (n int64, r api.Run, err error) {
 	return n, r, err
 }
 
-// listRuns returns up to limit runs below a number, newest first, with the number of the last.
-func listRuns(ctx context.Context, db *store.DB, in api.ListRunsIn, below int64, limit int) (out []api.Run, last int64, err error) {
+// listRuns returns up to limit runs below a number, newest first, and their numbers.
+func listRuns(ctx context.Context, db *store.DB, in api.ListRunsIn, below int64, limit int) (out []api.Run, numbers []int64, err error) {
 	where := []string{"namespace = ?", "n < ?"}
 	args := []any{in.Namespace, below}
 	for _, f := range []struct{ column, value string }{
@@ -222,17 +222,17 @@ func listRuns(ctx context.Context, db *store.DB, in api.ListRunsIn, below int64,
 	}
 	rows, err := db.Query(ctx, `SELECT `+runColumns+` FROM workflow_runs WHERE `+strings.Join(where, " AND ")+` ORDER BY n DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		n, r, err := scanRun(rows.Scan)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
-		out, last = append(out, r), n
+		out, numbers = append(out, r), append(numbers, n)
 	}
-	return out, last, rows.Err()
+	return out, numbers, rows.Err()
 }
 
 // prefixed returns up to limit runs of a namespace whose ID starts so.

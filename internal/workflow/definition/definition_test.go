@@ -86,15 +86,6 @@ func compile(file string, data []byte) (*dag.Graph, *document.Document, []errs.P
 	return g, docs[0], ps
 }
 
-func mustCompile(t testing.TB, src string) *dag.Graph {
-	t.Helper()
-	g, _, ps := compile("w.yaml", []byte(src))
-	if len(ps) > 0 {
-		t.Fatalf("Compile:\n%s", lines(ps))
-	}
-	return g
-}
-
 func TestGood(t *testing.T) {
 	t.Parallel()
 	files, _ := filepath.Glob("testdata/good/*.yaml")
