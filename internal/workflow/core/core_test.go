@@ -176,14 +176,6 @@ func (w *world) pass() {
 	w.must(w.run.Fire(w.now))
 }
 
-func (w *world) states() map[string]api.State {
-	out := map[string]api.State{}
-	for _, t := range w.run.Tasks() {
-		out[t.Path] = t.State
-	}
-	return out
-}
-
 func (w *world) want(state api.State, tasks string) {
 	w.t.Helper()
 	if w.run.State != state {

@@ -325,15 +325,6 @@ func (r *Run) lookup(path string) (*node, error) {
 	return n, nil
 }
 
-func (r *Run) hasFlag(f api.Flag) bool {
-	for _, x := range r.Flags {
-		if x == f {
-			return true
-		}
-	}
-	return false
-}
-
 // settleState derives the state and flags of the run from its parts.
 func (r *Run) settleState() {
 	if r.State == api.Pending || r.phase == atEnd {
