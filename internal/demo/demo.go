@@ -102,6 +102,8 @@ type demo struct {
 	admin   *sdk.Client // the demo itself
 	anna    person      // asks for machines
 	olga    person      // runs the platform
+
+	unfinished bool // something goes on at the next start, and needs the vCenter as it is
 }
 
 // open opens all that runs in inner. The channel gives why one of it ended; it is closed when all has.
@@ -154,6 +156,7 @@ func (d *demo) main(ctx context.Context, ended <-chan error) (int, error) {
 		return exitError, err
 	}
 	d.welcome()
+	defer func() { d.unfinished = d.leaves(ctx) }()
 	code, err := d.work(ctx)
 	if err != nil || d.Once || ctx.Err() != nil {
 		return code, err
@@ -177,13 +180,14 @@ func endedEarly(err error) error {
 	return err
 }
 
-// close ends the vCenter, which would go on otherwise, and waits for the rest.
+// close ends the vCenter, which would go on otherwise, and waits for the rest. Where something is not
+// finished the vCenter is left alone, for the next demo; it ends by itself when there is none.
 func (d *demo) close(ended <-chan error) error {
 	var err error
 	for e := range ended {
 		err = errors.Join(err, e)
 	}
-	if d.vcenter != nil {
+	if d.vcenter != nil && !d.unfinished {
 		err = errors.Join(err, d.vcenter.Stop(context.WithoutCancel(context.Background()))) // background: the caller's has ended
 	}
 	return err

@@ -90,6 +90,27 @@ func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
 	return code, nil
 }
 
+// leaves reports whether there is something that goes on by itself at the next start, and says so.
+func (d *demo) leaves(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	undone, err := d.undone(ctx)
+	if err != nil {
+		return true // nobody knows
+	}
+	n := 0
+	for _, r := range undone {
+		if asks, err := d.asks(ctx, r); err != nil || !asks {
+			n++
+		}
+	}
+	if n > 0 {
+		d.say("\n%s not finished. The next start goes on with that: %s demo --data %s", plural(n, "request"), quoted(d.Tutti), quoted(d.Data))
+		d.say("(The vCenter, process %d, waits for that, for a quarter of an hour.)", d.vcenter.PID)
+	}
+	return n > 0
+}
+
 // asks reports whether nothing but a person can take r further.
 func (d *demo) asks(ctx context.Context, r api.Request) (bool, error) {
 	if r.Run == "" {
@@ -139,7 +160,6 @@ func (d *demo) follow(ctx context.Context, r api.Request) (int, error) {
 		code = d.Watch(ctx, d.server.Address, d.anna.token, r.ID)
 	}
 	if ctx.Err() != nil {
-		d.say("\nStopped. What was begun goes on at the next start: %s demo --data %s", d.Tutti, d.Data)
 		return code, nil
 	}
 	r, err := d.settled(ctx, r.ID)

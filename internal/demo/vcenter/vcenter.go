@@ -97,11 +97,10 @@ func Open(ctx context.Context, c Config) (*VCenter, error) {
 // Find finds the vCenter of a folder. It returns errs.NotFound where none runs.
 func Find(ctx context.Context, dir string) (*VCenter, error) {
 	s, err := readState(dir)
-	password, passwordErr := os.ReadFile(filepath.Join(dir, passwordName))
-	if err := errors.Join(err, passwordErr); err != nil {
-		return nil, errs.New(errs.NotFound, "there is no vCenter in %s: %w", dir, err)
+	if err != nil || s.PID == 0 {
+		return nil, errs.New(errs.NotFound, "no vCenter runs in %s", dir)
 	}
-	v := &VCenter{URL: s.URL, Password: strings.TrimSpace(string(password)), PID: s.PID, Found: true, dir: dir}
+	v := &VCenter{URL: s.URL, Password: readPassword(dir), PID: s.PID, Found: true, dir: dir}
 	if !v.answers(ctx) {
 		return nil, errs.New(errs.NotFound, "the vCenter of %s does not answer", dir)
 	}
@@ -137,7 +136,10 @@ func start(ctx context.Context, c Config, before string) (*VCenter, error) {
 		return nil, err
 	}
 	defer log.Close()
-	v := &VCenter{URL: "http://" + l.Addr().String() + "/sdk", Password: rand.Text(), dir: c.Dir}
+	v := &VCenter{URL: "http://" + l.Addr().String() + "/sdk", Password: readPassword(c.Dir), dir: c.Dir}
+	if v.Password == "" {
+		v.Password = rand.Text()
+	}
 	first, err := json.Marshal(orders{Dir: c.Dir, Lock: c.Lock, URL: v.URL, Password: v.Password, Pause: c.Pause})
 	if err != nil {
 		return nil, err
@@ -161,11 +163,7 @@ func start(ctx context.Context, c Config, before string) (*VCenter, error) {
 	if _, err := w.Write(append(first, '\n')); err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(state{URL: v.URL, PID: v.PID})
-	if err != nil {
-		return nil, err
-	}
-	return v, errors.Join(replace(c.Dir, passwordName, []byte(v.Password)), replace(c.Dir, stateName, b))
+	return v, errors.Join(replace(c.Dir, passwordName, []byte(v.Password)), writeState(c.Dir, state{URL: v.URL, PID: v.PID}))
 }
 
 // listen opens the socket of the address it had before, or any other.
@@ -199,7 +197,7 @@ func (v *VCenter) Stop(ctx context.Context) error {
 			return fmt.Errorf("stop the vCenter: %w", err)
 		}
 	}
-	return os.Remove(filepath.Join(v.dir, stateName))
+	return writeState(v.dir, state{URL: v.URL}) // the next one is found where this one was
 }
 
 func readState(dir string) (s state, err error) {
@@ -208,6 +206,23 @@ func readState(dir string) (s state, err error) {
 		return s, err
 	}
 	return s, json.Unmarshal(b, &s)
+}
+
+func writeState(dir string, s state) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return replace(dir, stateName, b)
+}
+
+// readPassword returns the password of the vCenter, which stays the same; "" where there is none yet.
+func readPassword(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, passwordName))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }
 
 // replace writes a file of the folder, for its owner alone, whole or not at all.
