@@ -108,14 +108,6 @@ func (f *folder) secret(name string) (secret string, made bool, err error) {
 	return s, true, f.write(name, s)
 }
 
-// forget removes what was kept under a name.
-func (f *folder) forget(name string) error {
-	if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // ports is how many are tried after the usual one before any is taken.
 const ports = 20
 

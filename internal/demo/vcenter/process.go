@@ -22,7 +22,6 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
-	"github.com/vmware/govmomi/vim25/mo"
 )
 
 // orders is what the process reads from its stdin, as one line of JSON.
@@ -176,16 +175,16 @@ func model(ctx context.Context, o orders) (*simulator.Model, http.Handler, error
 
 func rename(ctx context.Context, client *vim25.Client, inventory *simulator.Registry) error {
 	for _, entity := range inventory.All("") {
-		e, ok := entity.(mo.Entity)
-		if !ok || names[e.Entity().Name] == "" {
+		name := names[entity.Entity().Name]
+		if name == "" {
 			continue
 		}
-		task, err := object.NewCommon(client, entity.Reference()).Rename(ctx, names[e.Entity().Name])
+		task, err := object.NewCommon(client, entity.Reference()).Rename(ctx, name)
 		if err == nil {
 			err = task.Wait(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("rename %s: %w", e.Entity().Name, err)
+			return fmt.Errorf("rename %s: %w", entity.Entity().Name, err)
 		}
 	}
 	return nil

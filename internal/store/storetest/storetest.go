@@ -309,7 +309,7 @@ func intents(t *testing.T, c store.Config) {
 	for _, want := range []bool{true, false} {
 		must(t, "Fulfilled", db.Tx(ctx, func(tx *store.Tx) error {
 			if mine, err := tx.Fulfilled("k2"); err != nil || mine != want {
-				return fmt.Errorf("Fulfilled = %v, %w; want %v", mine, err, want)
+				return fmt.Errorf("the intent was fulfilled: %v, %w; want %v", mine, err, want)
 			}
 			return nil
 		}))
