@@ -184,7 +184,7 @@ func rename(ctx context.Context, client *vim25.Client, inventory *simulator.Regi
 			err = task.Wait(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("rename %s: %w", entity.Entity().Name, err)
+			return fmt.Errorf("rename to %s: %w", name, err)
 		}
 	}
 	return nil
