@@ -161,6 +161,7 @@ func model(ctx context.Context, o orders) (*simulator.Model, http.Handler, error
 	if err := addStores(ctx, client, filepath.Join(o.Dir, "tmp")); err != nil {
 		return nil, nil, err
 	}
+	strict(m.Map())
 	if s.Listen, err = url.Parse(o.URL); err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/find"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // open starts a vCenter for a demo whose lock names this process.
-func open(t *testing.T, dir string) *VCenter {
+func open(t *testing.T, dir string, pause time.Duration) *VCenter {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -36,7 +37,7 @@ func open(t *testing.T, dir string) *VCenter {
 	if err := os.WriteFile(lock, fmt.Appendln(nil, os.Getpid()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "vcenter"), Command: []string{self, "be-the-vcenter"}, Lock: lock})
+	v, err := Open(t.Context(), Config{Dir: filepath.Join(dir, "vcenter"), Command: []string{self, "be-the-vcenter"}, Lock: lock, Pause: pause})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,47 +51,45 @@ func open(t *testing.T, dir string) *VCenter {
 	return v
 }
 
-// make makes a machine, as a task would.
-func build(t *testing.T, v *VCenter, name string) {
-	t.Helper()
-	err := v.visit(t.Context(), func(c *govmomi.Client) error {
+// build makes a machine, as a task would.
+func build(ctx context.Context, v *VCenter, name string) error {
+	return v.visit(ctx, func(c *govmomi.Client) error {
 		f := find.NewFinder(c.Client)
-		dc, err := f.Datacenter(t.Context(), "DC1")
+		dc, err := f.Datacenter(ctx, "DC1")
 		if err != nil {
 			return err
 		}
-		folders, err := dc.Folders(t.Context())
+		folders, err := dc.Folders(ctx)
 		if err != nil {
 			return err
 		}
-		pool, err := f.ResourcePool(t.Context(), "/DC1/host/CLUSTER_DEV/Resources")
+		pool, err := f.ResourcePool(ctx, "/DC1/host/CLUSTER_DEV/Resources")
 		if err != nil {
 			return err
 		}
-		task, err := folders.VmFolder.CreateVM(t.Context(), types.VirtualMachineConfigSpec{
+		task, err := folders.VmFolder.CreateVM(ctx, types.VirtualMachineConfigSpec{
 			Name: name, NumCPUs: 2, MemoryMB: 8192, Files: &types.VirtualMachineFileInfo{VmPathName: "[SSD_DEV]"},
 		}, pool, nil)
 		if err != nil {
 			return err
 		}
-		return task.Wait(t.Context())
+		return task.Wait(ctx)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestOutlivesItsClients(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	began := time.Now()
-	v := open(t, dir)
+	v := open(t, dir, 0)
 	if none, err := v.Machines(t.Context()); err != nil || len(none) != 0 {
 		t.Fatalf("Machines = %v, %v; want none", none, err)
 	}
 	t.Logf("ready after %v", time.Since(began))
-	build(t, v, "web-1")
-	again := open(t, dir) // as a demo does that was started again
+	if err := build(t.Context(), v, "web-1"); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, dir, 0) // as a demo does that was started again
 	if !again.Found || again.PID != v.PID || again.URL != v.URL {
 		t.Errorf("Open = %+v; want the vCenter that runs, %+v", again, v)
 	}
@@ -105,5 +104,31 @@ func TestOutlivesItsClients(t *testing.T) {
 	stranger.Password = "x"
 	if stranger.answers(t.Context()) {
 		t.Error("the vCenter lets anybody in")
+	}
+}
+
+// A name is taken from the moment a machine of it is begun.
+func TestRefusesASecondOfAName(t *testing.T) {
+	t.Parallel()
+	v := open(t, t.TempDir(), 300*time.Millisecond)
+	made := make(chan error, 4)
+	for range cap(made) {
+		go func() { made <- build(t.Context(), v, "twin") }()
+	}
+	good := 0
+	for range cap(made) {
+		switch err := <-made; {
+		case err == nil:
+			good++
+		case !fault.Is(err, &types.DuplicateName{}):
+			t.Errorf("build = %v; want that the name is taken", err)
+		}
+	}
+	all, err := v.Machines(t.Context())
+	if good != 1 || err != nil || len(all) != 1 {
+		t.Errorf("%d of %d were made, %+v, %v are there; want one", good, cap(made), all, err)
+	}
+	if err := build(t.Context(), v, "twin"); !fault.Is(err, &types.DuplicateName{}) {
+		t.Errorf("build = %v; want that the name is taken", err)
 	}
 }
