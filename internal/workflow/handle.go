@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 	"tutti/internal/workflow/expr"
@@ -89,12 +91,52 @@ func (s *Service) cancel(ctx context.Context, e *engine, in api.CancelRunIn) (ap
 }
 
 func (s *Service) retry(ctx context.Context, e *engine, in api.RetryRunIn) (api.Run, error) {
+	if in.Body.Input != nil {
+		if err := s.mayEdit(ctx, in); err != nil {
+			return api.Run{}, err
+		}
+	}
 	return s.act(ctx, e, in.Namespace, in.ID, "run.retry", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
 		if r.Parent != nil {
 			return nil, core.Effects{}, errs.New(errs.Conflict, "run %s is part of run %s", r.ID, r.Parent.Run).WithHint("retry %s: it retries this one in its place", r.Parent.Run)
 		}
 		return r.Retry(now, in.Body.Task, in.Body.Input, bus.Subject(ctx))
 	})
+}
+
+// mayEdit checks an input that replaces the one a definition gave a task. That is as much as publishing
+// another definition, so it takes the same rights; and who approves is never up to an edit.
+func (s *Service) mayEdit(ctx context.Context, in api.RetryRunIn) error {
+	if err := s.d.Bus.Allow(ctx, "run.edit", in.Namespace); err != nil {
+		return err
+	}
+	t, err := s.task(ctx, api.GetTaskIn{NS: in.NS, ID: in.ID, Path: in.Body.Task})
+	if err != nil {
+		return err
+	}
+	if t.Use == "approval" {
+		return errs.New(errs.Denied, "%s is an approval; what it asks, and whom, cannot be edited", t.Path).WithHint("change the workflow and start another run")
+	}
+	typ := s.types.all[t.Use]
+	if typ.Perm != "" {
+		if err := s.d.Bus.Allow(ctx, typ.Perm, in.Namespace); err != nil {
+			return err
+		}
+	}
+	var v any
+	if err := json.Unmarshal(in.Body.Input, &v); err != nil {
+		return errs.New(errs.Invalid, "input: %w", err)
+	}
+	if strings.Contains(string(in.Body.Input), "${{") {
+		return errs.New(errs.Invalid, "the input holds ${{ }}, which is not evaluated in an edited input").
+			WithHint("write the value itself; a task that needs a secret is retried with the input of its definition")
+	}
+	if typ.With != nil {
+		if ps := document.CheckValue(typ.With, v, "body.input"); len(ps) > 0 {
+			return errs.New(errs.Invalid, "the input does not fit %s", t.Use).WithProblems(ps...)
+		}
+	}
+	return nil
 }
 
 func (s *Service) undo(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {

@@ -456,3 +456,37 @@ func TestManyRuns(t *testing.T) {
 		}
 	})
 }
+
+func TestEditingAnInputTakesTheRightsOfAnAuthor(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		h := open(t, dir)
+		r := h.mustStart("tasks: {x: {use: exec, onError: pause}, ok: {use: approval, timeout: 1s, with: {to: ['user:boss']}}}")
+		a := h.poll(1).Assignments[0]
+		h.poll(0, api.Result{Token: a.Token, Outcome: api.FailedTask, Failure: &api.Failure{Type: "exec.exit", Message: "1"}})
+		time.Sleep(2 * time.Second) // sleep: virtual time
+		synctest.Wait()
+		h.want(r.ID, api.Waiting)
+		retry := func(role, task, input string) error {
+			c := bus.WithCaller(t.Context(), bus.Caller{Subject: "user:x", Grants: []bus.Grant{{Namespace: ns, Role: role}}})
+			_, err := api.RetryRun.Call(c, h.bus, api.RetryRunIn{NS: api.NS{Namespace: ns}, ID: r.ID, Body: api.RetryBody{Task: task, Input: json.RawMessage(input)}})
+			return err
+		}
+		for _, tc := range []struct {
+			role, task, input string
+			want              errs.Kind
+		}{
+			{api.Operator, "x", `{"argv":["id"]}`, errs.Denied},
+			{api.Author, "x", `{"argv":["id"]}`, errs.Denied}, // exec is for who may publish it
+			{api.Admin, "ok", `{"to":["user:x"]}`, errs.Denied},
+			{api.Admin, "x", `{"argv":["${{ secrets.pw }}"]}`, errs.Invalid},
+			{api.Admin, "nope", `{}`, errs.NotFound},
+		} {
+			if err := retry(tc.role, tc.task, tc.input); errs.KindOf(err) != tc.want || err == nil {
+				t.Errorf("%s edits %s to %s: %v; want %s", tc.role, tc.task, tc.input, err, tc.want)
+			}
+		}
+		if err := retry(api.Admin, "x", `{"argv":["true"]}`); err != nil {
+			t.Errorf("an admin edits: %v", err)
+		}
+	})
+}

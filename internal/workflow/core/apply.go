@@ -174,8 +174,10 @@ func (r *Run) add(n *node) {
 		n.pos = old.pos
 		r.order[n.pos] = n
 		old.dead = true
+		n.attempt = old.attempt // numbers go on, so that no two attempts of a task share one
 	} else {
 		n.pos = len(r.order)
+		n.attempt = r.tried[n.path]
 		r.order = append(r.order, n)
 	}
 	r.nodes[n.path] = n
@@ -194,6 +196,12 @@ func (r *Run) drop(s *scope) {
 		n.dead = true
 		r.dead++
 		delete(r.nodes, n.path)
+		if n.attempt > 0 {
+			if r.tried == nil {
+				r.tried = map[string]int{}
+			}
+			r.tried[n.path] = n.attempt
+		}
 	}
 	if r.dead < 64 || r.dead < len(r.order)/2 {
 		return

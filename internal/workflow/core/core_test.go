@@ -333,8 +333,12 @@ tasks:
     outputs: {x: "${{ tasks.b.out.ok }}"}
   after: {use: set, needs: [g], with: {x: "${{ tasks.g.out.x }}"}}
 `, `{}`)
+	first := w.queue[0]
 	w.work(failing("g.b"))
 	w.pass()
+	if again := w.queue[0]; again.Path != first.Path || again.Key == first.Key || again.Attempt == first.Attempt {
+		t.Errorf("the group's second attempt starts %+v after %+v; want another key and number, for all of it is done anew", again, first)
+	}
 	w.work(ok)
 	w.want(api.Succeeded, "g:succeeded g.a:succeeded g.b:succeeded after:succeeded")
 }

@@ -133,10 +133,30 @@ func (r *Run) dispatch(n *node) Dispatch {
 	}
 }
 
+// keyPath is the path of n with the attempts of the groups around it: a group that is tried again does
+// anew all that is inside.
+func (n *node) keyPath() string {
+	if n.undoes != nil {
+		return n.undoes.keyPath() + "#undo"
+	}
+	o := n.in.owner
+	if o == nil {
+		return n.path
+	}
+	base := o.keyPath()
+	if n.isItem {
+		return base + "[" + n.key + "]"
+	}
+	if o.attempt > 1 {
+		base += "~" + strconv.Itoa(o.attempt)
+	}
+	return base + "." + n.task.ID
+}
+
 // idempotencyKey is the same for every attempt of a task. It changes where other systems must not answer
 // with what they did before: after an undo that is gone, and finally speaks of another end each time.
 func (r *Run) idempotencyKey(n *node) string {
-	key := string(r.ID) + "/" + n.path
+	key := string(r.ID) + "/" + n.keyPath()
 	if n.again > 0 {
 		key += "~" + strconv.Itoa(n.again)
 	}
@@ -276,8 +296,7 @@ func (r *Run) template(t *expr.Template, env expr.Env) (json.RawMessage, error) 
 
 // fail ends a task that could not even start.
 func (r *Run) fail(n *node, f api.Failure) {
-	if n.attempt == 0 && !n.active {
-		// The attempt that could not be made counts, so that people see when it was.
+	if !n.active {
 		r.emit(Event{Type: FailedTask, Path: n.path, Failure: &f})
 		return
 	}

@@ -50,8 +50,9 @@ type Run struct {
 	undo    *scope
 	finally *scope
 	nodes   map[string]*node
-	order   []*node // in the order of their creation; dead ones are skipped
-	dead    int     // how many of order are
+	order   []*node        // in the order of their creation; dead ones are skipped
+	dead    int            // how many of order are
+	tried   map[string]int // the last attempt of tasks that were taken out, by path
 	// completed are the tasks that have something to undo, in the order they succeeded.
 	completed []*node
 
