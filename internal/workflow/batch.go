@@ -15,6 +15,8 @@ type batch struct {
 	keys        []keyRow
 	changed     map[*live]projection
 	approvals   []approvalRow
+	places      []placeRow
+	once        []onceRow
 	acts        []store.ActBy
 	records     []bus.Record
 	touched     map[api.RunID]*live

@@ -34,7 +34,6 @@ func (s *Service) check(ctx context.Context, in api.CheckIn) (out api.CheckOut, 
 		if g == nil {
 			continue
 		}
-		out.Problems = append(out.Problems, s.unsupported(d, g)...)
 		for _, p := range s.permissions(g) {
 			if !slices.Contains(out.Needs, p) {
 				out.Needs = append(out.Needs, p)
@@ -109,36 +108,6 @@ func (s *Service) permissions(g *dag.Graph) (out []string) {
 		}
 	})
 	return out
-}
-
-// unsupported refuses what the language has and this version of the engine does not carry out yet,
-// rather than ignoring it.
-func (s *Service) unsupported(d *document.Document, g *dag.Graph) (out []errs.Problem) {
-	no := func(pointer, what string) {
-		out = append(out, errs.Problem{Location: d.At(pointer), Message: what + " is not available in this version", Hint: "remove it"})
-	}
-	if g.Limit != nil {
-		no("/limit", "limit")
-	}
-	each(g, func(t *dag.Task) {
-		at := pathPointer(t)
-		if t.Limit != nil {
-			no(at+"/limit", "limit")
-		}
-		if t.Once != nil {
-			no(at+"/once", "once")
-		}
-	})
-	return out
-}
-
-// pathPointer returns the JSON pointer of a task in its document.
-func pathPointer(t *dag.Task) string {
-	p := "/tasks/" + t.ID
-	for o := t.Scope.Owner; o != nil; o = o.Scope.Owner {
-		p = "/tasks/" + o.ID + p
-	}
-	return p
 }
 
 // plan says what a run would do.

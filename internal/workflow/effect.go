@@ -83,6 +83,12 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 	if len(ef.CancelAttempts) > 0 {
 		b.release = append(b.release, func() { e.cancelAttempts(run.ID, ef.CancelAttempts) })
 	}
+	for _, r := range ef.Release {
+		e.giveBack(b, l, r)
+	}
+	for _, a := range ef.Acquire {
+		e.acquire(b, l, a)
+	}
 	for _, s := range ef.StartRuns {
 		e.later = append(e.later, func(b *batch) { e.startChild(b, l, s) })
 	}
@@ -104,6 +110,20 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 		e.later = append(e.later, func(b *batch) {
 			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
 				return c.Retry(now, "", nil, "run:"+string(run.ID))
+			})
+		})
+	}
+	for _, id := range ef.PauseRuns {
+		e.later = append(e.later, func(b *batch) {
+			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return c.Pause(now, "run:"+string(run.ID))
+			})
+		})
+	}
+	for _, id := range ef.ResumeRuns {
+		e.later = append(e.later, func(b *batch) {
+			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return c.Resume(now, "run:"+string(run.ID))
 			})
 		})
 	}

@@ -44,6 +44,8 @@ type engine struct {
 	known    map[string]bool // digests of definitions that are stored
 	poisoned map[api.RunID]error
 	later    []func(*batch) // consequences within the same batch
+	limits   limits
+	onceNew  map[limitKey]string // results of once that may not be committed yet
 	evictAt  int
 	batches  int64
 }

@@ -20,13 +20,16 @@ func (s *Service) open(ctx context.Context, lease store.Lease) (*engine, error) 
 		d: s.d, lease: lease, graphs: &graphs{}, pools: newPools(lease.Epoch), changes: &notifier{},
 		inbox: make(chan func(*batch), 256), commits: make(chan *batch), broken: make(chan struct{}), done: make(chan struct{}),
 		runs: map[api.RunID]*live{}, armed: map[api.RunID]int64{}, keys: map[string]madeKey{}, keysAge: time.Now(),
-		known: map[string]bool{}, poisoned: map[api.RunID]error{}, evictAt: 2 * maxIdle,
+		known: map[string]bool{}, onceNew: map[limitKey]string{}, poisoned: map[api.RunID]error{}, evictAt: 2 * maxIdle,
 	}
 	top, busy, timers, err := outstanding(ctx, s.d.DB)
 	if err != nil {
 		return nil, err
 	}
 	e.top = top
+	if err := loadLimits(ctx, s.d.DB, &e.limits); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	for _, id := range busy {
 		l, err := e.get("", id)

@@ -80,6 +80,9 @@ func (b *batch) write(tx *store.Tx) error {
 			return fmt.Errorf("approvals: %w", err)
 		}
 	}
+	if err := b.writeLimits(tx); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
 	if err := tx.AuditAll(b.acts); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

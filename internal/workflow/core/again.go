@@ -104,6 +104,9 @@ func (r *Run) Retry(now int64, path string, input json.RawMessage, by string) ([
 		return nil, Effects{}, errs.New(errs.Conflict, "run %s has succeeded; there is nothing to retry", r.ID)
 	}
 	r.emit(Event{Type: Retried, Path: path, Input: input, By: by})
+	if err := r.queueRun(); err != nil {
+		return nil, Effects{}, err
+	}
 	for _, n := range r.order {
 		if !n.dead && n.active && n.state == api.Running && n.child != "" && n.undoes == nil {
 			r.effects.RetryRuns = append(r.effects.RetryRuns, n.child)

@@ -33,6 +33,20 @@ func (r *Run) apply(e *Event) error {
 	case Retried:
 		return r.applyRetried(e)
 	}
+	switch {
+	case e.Type == Queued && e.Path == "":
+		r.limit = &place{key: e.Key, keep: true}
+		return nil
+	case e.Type == Granted && e.Path == "":
+		r.limit.granted = true
+		return nil
+	case e.Type == PausedRun:
+		r.paused, r.pausedBy = true, e.By
+		return nil
+	case e.Type == Resumed:
+		r.paused = false
+		return nil
+	}
 	if e.Type == Abandoned && e.Path == "" {
 		r.applyAbandoned(r.current(), e.Cause)
 		return nil
@@ -58,8 +72,25 @@ func (r *Run) apply(e *Event) error {
 			r.nextAttempt(n, e.Attempt)
 		}
 		n.input = e.Input
+		n.letGo(false)
 		r.setWaiting(n, e.Reason, e.Until)
 		n.asked = r.now
+	case Queued:
+		r.activate(n)
+		p := &place{key: e.Key, keep: e.Hold}
+		if e.Once {
+			n.once = p
+		} else {
+			n.limit = p
+		}
+		r.setWaiting(n, e.Reason, 0)
+		n.asked = r.now
+	case Granted:
+		if e.Once {
+			n.once.granted = true
+		} else {
+			n.limit.granted = true
+		}
 	case Claimed:
 		n.claim, n.worker = e.Claim, e.By
 		r.tryOf(n).Worker = e.By
@@ -86,17 +117,20 @@ func (r *Run) apply(e *Event) error {
 			n.claim, n.worker = e.Claim, e.By
 		}
 	case Parked:
+		n.letGo(false)
 		n.parked, n.claim, n.worker = true, e.Claim, e.By
 		r.setWaiting(n, e.Reason, e.Until)
 	case Expanded:
 		return r.applyExpanded(n, e)
 	case Retrying:
 		r.endTry(n, api.Failed, e.Failure)
+		n.letGo(false)
 		n.fails++
 		n.failure, n.claim, n.worker, n.parked, n.doom = e.Failure, "", "", false, nil
 		r.setWaiting(n, e.Reason, e.Until)
 	case Paused:
 		r.endTry(n, api.Failed, e.Failure)
+		n.letGo(false)
 		n.paused, n.failure, n.claim, n.worker, n.parked = true, e.Failure, "", "", false
 		r.setWaiting(n, e.Reason, 0)
 	case Done, FailedTask, SkippedBy, CancelledT:
@@ -336,6 +370,7 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.input = e.Input
 	}
 	n.ended, n.reason, n.until, n.claim, n.parked, n.paused = r.now, nil, 0, "", false, false
+	n.letGo(true)
 	switch e.Type {
 	case Done:
 		n.state, n.out, n.outOK, n.failure = api.Succeeded, e.Out, false, nil
@@ -359,6 +394,16 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.undoes.undo = n.state
 	}
 	r.settle(n)
+}
+
+// letGo forgets the places of n: all of them at its end, else those it does not keep while it waits.
+func (n *node) letGo(ends bool) {
+	if n.limit != nil && (ends || !n.limit.keep) {
+		n.limit = nil
+	}
+	if ends {
+		n.once = nil
+	}
 }
 
 // settle tells the neighbours of n that it has its last state.
@@ -479,6 +524,7 @@ func (r *Run) closeUndo() {
 func (r *Run) applyEnded(e *Event) {
 	r.closeUndo()
 	r.phase = atEnd
+	r.limit, r.paused = nil, false
 	r.State, r.Outputs, r.EndedAt, r.Reason = e.State, e.Out, r.now, nil
 	r.outcome = e.State
 	if e.Failure != nil {

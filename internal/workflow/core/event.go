@@ -33,6 +33,10 @@ const (
 	FailedTask Type = "task.failed"    // final
 	SkippedBy  Type = "task.skipped"   // final
 	CancelledT Type = "task.cancelled" // final
+	Queued     Type = "task.queued"    // it waits for a place under its limit, or for its `once` (no Path: the run)
+	Granted    Type = "task.granted"   // it has the place
+	PausedRun  Type = "run.paused"     // nothing new starts until it is resumed
+	Resumed    Type = "run.resumed"
 	Abandoned  Type = "task.abandoned" // the tasks of a group (Path) that had not started will not
 )
 
@@ -58,6 +62,9 @@ type Event struct {
 	Meta    *Meta              `json:"meta,omitempty"`
 	Cause   string             `json:"why,omitempty"`
 	Doc     json.RawMessage    `json:"doc,omitempty"` // of an expansion: a workflow document
+	Key     string             `json:"key,omitempty"` // of a limit or of once
+	Once    bool               `json:"once,omitempty"`
+	Hold    bool               `json:"hold,omitempty"`
 }
 
 type rawJSON = json.RawMessage

@@ -11,6 +11,7 @@ package core
 import (
 	"container/heap"
 	"encoding/json"
+	"fmt"
 
 	"tutti/api"
 	"tutti/errs"
@@ -40,6 +41,9 @@ type Run struct {
 	phase    phase
 	outcome  api.State // of the main part, once it is over
 	degraded bool
+	limit    *place // of the run itself
+	paused   bool
+	pausedBy string
 	stopWhy  string
 	stopBy   string
 	undone   bool
@@ -130,6 +134,8 @@ type node struct {
 	paused  bool
 	asked   int64
 	until   int64
+	limit   *place
+	once    *place
 	why     string       // of a skip
 	left    bool         // it never started because something else failed or was stopped
 	dead    bool         // another node took its place
@@ -159,6 +165,10 @@ type Effects struct {
 	CancelRuns     []api.RunID
 	UndoRuns       []api.RunID
 	RetryRuns      []api.RunID
+	PauseRuns      []api.RunID
+	ResumeRuns     []api.RunID
+	Acquire        []Acquire
+	Release        []Release
 	// Ended says that the run reached its final state.
 	Ended bool
 }
@@ -295,10 +305,29 @@ func (r *Run) Replay(at int64, events []Event) error {
 
 // emit decides an event.
 func (r *Run) emit(e Event) {
+	r.releaseFor(&e)
 	if err := r.apply(&e); err != nil {
 		panic(err) // the core emitted what it cannot apply: a bug that the shell contains
 	}
 	r.emitted = append(r.emitted, e)
+}
+
+// releaseFor gives back the places of what e ends or lets wait.
+func (r *Run) releaseFor(e *Event) {
+	switch e.Type {
+	case Done, FailedTask, SkippedBy, CancelledT:
+		if n := r.nodes[e.Path]; n != nil {
+			r.release(n, true, e.Out)
+		}
+	case Retrying, Paused, Parked, Waits:
+		if n := r.nodes[e.Path]; n != nil {
+			r.release(n, false, nil)
+		}
+	case Ended:
+		if r.limit != nil {
+			r.effects.Release = append(r.effects.Release, Release{Key: r.limit.key})
+		}
+	}
 }
 
 // begin prepares a command at a time.
@@ -338,7 +367,13 @@ func (r *Run) settleState() {
 		return
 	}
 	r.State, r.Reason = api.Running, nil
-	if r.running == 0 && r.waiting > 0 {
+	if r.held() {
+		r.State = api.Waiting
+		r.Reason = &api.Reason{Kind: "limit", Key: r.limit.key, Text: fmt.Sprintf("it waits for a place under the limit %q", r.limit.key)}
+	} else if r.paused && r.running == 0 {
+		r.State = api.Waiting
+		r.Reason = &api.Reason{Kind: "paused", Text: "it was paused by " + r.pausedBy}
+	} else if r.running == 0 && r.waiting > 0 {
 		r.State = api.Waiting
 		r.Reason = r.firstReason()
 	} else if r.running == 0 && r.phase == inMain && r.root.failing && r.Graph.OnFailure == dag.PauseRun && r.root.active == 0 && !r.root.stopping {

@@ -22,6 +22,9 @@ func (r *Run) Start(now int64, m Meta, inputs json.RawMessage) ([]Event, Effects
 		return nil, Effects{}, err
 	}
 	r.emit(Event{Type: Created, Meta: &m, Input: inputs, Vars: vars})
+	if err := r.queueRun(); err != nil {
+		return nil, Effects{}, err
+	}
 	ev, ef := r.finish()
 	return ev, ef, nil
 }
@@ -228,7 +231,9 @@ func (r *Run) fire(t Timer) {
 	n := r.nodes[t.Path]
 	switch t.Kind {
 	case timerRetry:
-		r.start(n)
+		if r.mayBegin() { // else it starts when the run is resumed
+			r.start(n)
+		}
 	case timerWait:
 		switch {
 		case n.parked:
