@@ -113,6 +113,14 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 			})
 		})
 	}
+	for _, m := range ef.Emit {
+		data, err := json.Marshal(api.Emitted{Run: run.ID, Task: m.Path, Type: m.Type, Data: m.Data})
+		if err != nil || len(data) > store.MaxEvent {
+			e.d.Log.Error("event not published", "run", run.ID, "task", m.Path, "bytes", len(data), "err", err)
+			continue
+		}
+		b.records = append(b.records, bus.Record{Type: api.TaskEmitted.Type(), Subject: string(run.ID), Namespace: run.Namespace, Trace: run.Trace, Data: data})
+	}
 	for _, id := range ef.PauseRuns {
 		e.later = append(e.later, func(b *batch) {
 			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {

@@ -10,6 +10,7 @@ import (
 	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 	"tutti/internal/workflow/expr"
@@ -31,6 +32,9 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.ListApprovals.Handle(ctx, b, s.approvals),
 		api.Find("run").Handle(ctx, b, s.findRuns),
 		api.CancelRun.Handle(ctx, b, with(e, s.cancel)),
+		api.PauseRun.Handle(ctx, b, with(e, s.pause)),
+		api.ResumeRun.Handle(ctx, b, with(e, s.resume)),
+		api.SignalRun.Handle(ctx, b, with(e, s.signal)),
 		api.RetryRun.Handle(ctx, b, with(e, s.retry)),
 		api.UndoRun.Handle(ctx, b, with(e, s.undo)),
 		api.ApproveTask.Handle(ctx, b, with(e, s.approve)),
@@ -121,7 +125,51 @@ func (s *Service) decide(ctx context.Context, e *engine, in api.DecideIn, yes bo
 	}
 	action := map[bool]string{true: "run.approve", false: "run.reject"}[yes]
 	return s.act(ctx, e, in.Namespace, in.ID, action, in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-		return r.Decide(now, in.Body.Task, d, yes, in.Body.Reason)
+		if yes {
+			if err := checkForm(r, in.Body); err != nil {
+				return nil, core.Effects{}, err
+			}
+		}
+		return r.Decide(now, in.Body.Task, d, core.Decision{Approve: yes, Why: in.Body.Reason, Form: in.Body.Form, Digest: in.Body.Digest})
+	})
+}
+
+// checkForm validates what an approval's form asks.
+func checkForm(r *core.Run, d api.DecideBody) error {
+	a := r.Approval(d.Task)
+	if a == nil || len(a.Form) == 0 {
+		if len(d.Form) > 0 {
+			return errs.New(errs.Invalid, "%s asks for no form", d.Task)
+		}
+		return nil
+	}
+	var v any = map[string]any{}
+	if len(d.Form) > 0 {
+		if err := json.Unmarshal(d.Form, &v); err != nil {
+			return errs.New(errs.Invalid, "form: %w", err)
+		}
+	}
+	if ps := document.CheckValue(a.Form, v, "body.form"); len(ps) > 0 {
+		return errs.New(errs.Invalid, "the form of %s is not filled in as it asks", d.Task).WithProblems(ps...)
+	}
+	return nil
+}
+
+func (s *Service) pause(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.pause", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Pause(now, bus.Subject(ctx))
+	})
+}
+
+func (s *Service) resume(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.resume", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Resume(now, bus.Subject(ctx))
+	})
+}
+
+func (s *Service) signal(ctx context.Context, e *engine, in api.SignalRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.signal", map[string]any{"name": in.Body.Name}, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Signal(now, in.Body.Name, in.Body.Data, bus.Subject(ctx))
 	})
 }
 

@@ -39,12 +39,20 @@ func (r *Run) apply(e *Event) error {
 		return nil
 	case e.Type == Granted && e.Path == "":
 		r.limit.granted = true
+		r.rearm()
+		return nil
+	case e.Type == Signalled:
+		if r.signals == nil {
+			r.signals = map[string][]json.RawMessage{}
+		}
+		r.signals[e.Key] = append(r.signals[e.Key], e.Out)
 		return nil
 	case e.Type == PausedRun:
 		r.paused, r.pausedBy = true, e.By
 		return nil
 	case e.Type == Resumed:
 		r.paused = false
+		r.rearm()
 		return nil
 	}
 	if e.Type == Abandoned && e.Path == "" {
@@ -74,7 +82,7 @@ func (r *Run) apply(e *Event) error {
 		n.input = e.Input
 		n.letGo(false)
 		r.setWaiting(n, e.Reason, e.Until)
-		n.asked = r.now
+		n.asked, n.votes = r.now, nil
 	case Queued:
 		r.activate(n)
 		p := &place{key: e.Key, keep: e.Hold}
@@ -85,6 +93,8 @@ func (r *Run) apply(e *Event) error {
 		}
 		r.setWaiting(n, e.Reason, 0)
 		n.asked = r.now
+	case Voted:
+		n.votes = append(n.votes, e.By)
 	case Granted:
 		if e.Once {
 			n.once.granted = true
@@ -146,6 +156,15 @@ func (r *Run) apply(e *Event) error {
 // longLived is the age, in microseconds, from which a lost attempt is not held to have killed its worker
 // right away.
 const longLived = 60_000_000
+
+// rearm sets the timers of retries again, which meant nothing while the run was held back.
+func (r *Run) rearm() {
+	for _, n := range r.order {
+		if !n.dead && n.state == api.Waiting && n.reason != nil && n.reason.Kind == "retry" && n.until > 0 {
+			r.timer(n.until, n, timerRetry)
+		}
+	}
+}
 
 func (r *Run) applyCreated(e *Event) error {
 	if e.Meta == nil {
@@ -373,6 +392,9 @@ func (r *Run) applyFinal(n *node, e *Event) {
 	n.letGo(true)
 	switch e.Type {
 	case Done:
+		if e.Key != "" && len(r.signals[e.Key]) > 0 { // the signal had come before
+			r.signals[e.Key] = r.signals[e.Key][1:]
+		}
 		n.state, n.out, n.outOK, n.failure = api.Succeeded, e.Out, false, nil
 		r.endTry(n, api.Succeeded, nil)
 		if n.undoes == nil && (n.task.Undo != nil || n.child != "") && !n.isEach {

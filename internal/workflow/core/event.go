@@ -37,6 +37,8 @@ const (
 	Granted    Type = "task.granted"   // it has the place
 	PausedRun  Type = "run.paused"     // nothing new starts until it is resumed
 	Resumed    Type = "run.resumed"
+	Signalled  Type = "run.signalled"  // a signal came that no task waits for yet
+	Voted      Type = "task.voted"     // one of several approvals that are needed
 	Abandoned  Type = "task.abandoned" // the tasks of a group (Path) that had not started will not
 )
 

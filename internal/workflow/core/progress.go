@@ -95,6 +95,10 @@ func (r *Run) start(n *node) {
 		r.emit(e)
 	case n.task.Use == "wait":
 		r.startWait(n, e)
+	case n.task.Use == "signal":
+		r.startSignal(n, e)
+	case n.task.Use == "emit":
+		r.startEmit(n, e)
 	case n.task.Use == "approval":
 		r.startApproval(n, e)
 	case n.undoes != nil && n.task.Use == undoRun:

@@ -42,6 +42,7 @@ type Run struct {
 	outcome  api.State // of the main part, once it is over
 	degraded bool
 	limit    *place // of the run itself
+	signals  map[string][]json.RawMessage
 	paused   bool
 	pausedBy string
 	stopWhy  string
@@ -136,6 +137,7 @@ type node struct {
 	until   int64
 	limit   *place
 	once    *place
+	votes   []string     // who approved, of several that must
 	why     string       // of a skip
 	left    bool         // it never started because something else failed or was stopped
 	dead    bool         // another node took its place
@@ -165,12 +167,21 @@ type Effects struct {
 	CancelRuns     []api.RunID
 	UndoRuns       []api.RunID
 	RetryRuns      []api.RunID
-	PauseRuns      []api.RunID
-	ResumeRuns     []api.RunID
-	Acquire        []Acquire
-	Release        []Release
+	// Emit are events for the outside, by name.
+	Emit       []Emission
+	PauseRuns  []api.RunID
+	ResumeRuns []api.RunID
+	Acquire    []Acquire
+	Release    []Release
 	// Ended says that the run reached its final state.
 	Ended bool
+}
+
+// Emission is an event that a task publishes.
+type Emission struct {
+	Path string
+	Type string
+	Data json.RawMessage
 }
 
 // AttemptRef points at an attempt.
@@ -276,7 +287,9 @@ func (r *Run) live(t Timer) bool {
 		return false
 	}
 	switch t.Kind {
-	case timerRetry, timerWait:
+	case timerRetry:
+		return r.mayBegin() && n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
+	case timerWait:
 		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
 	case timerGroup:
 		return n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
