@@ -75,7 +75,8 @@ func TestPauseAndResume(t *testing.T) {
 	w.queue = nil
 	w.must(w.run.Report(w.now, first[0].AttemptRef, "", "w", bad("broken")))
 	w.must(w.run.Report(w.now, first[1].AttemptRef, "", "w", ok(first[1])))
-	w.pass()
+	w.now += 2 * second
+	w.must(w.run.Fire(w.now))
 	if len(w.queue) != 0 {
 		t.Fatalf("started while paused: %+v", w.queue)
 	}
