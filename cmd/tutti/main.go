@@ -10,8 +10,11 @@ import (
 	"tutti/api"
 	"tutti/internal/app"
 	"tutti/internal/cli"
+	"tutti/internal/notify"
+	"tutti/internal/request"
 	"tutti/internal/resource"
 	"tutti/internal/shim"
+	"tutti/internal/workflow"
 	"tutti/internal/workflow/definition"
 )
 
@@ -26,8 +29,10 @@ func run() int {
 	c := cli.System()
 	c.Serve = serve
 	c.Shim = shim.Main
+	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
 	c.Schemas[api.KindWorkflow] = definition.Schema()
+	c.More = demoCommands(c)
 	return cli.Main(ctx, c)
 }
 
@@ -36,6 +41,9 @@ func serve(ctx context.Context, f cli.ServeFlags) error {
 	return app.Run(ctx, app.Config{
 		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial,
 		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
-		Ready: func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
+		Notify:   notify.Config{SMTP: f.SMTP, From: f.From},
+		Request:  request.Config{Notify: f.Notify},
+		Workflow: workflow.Config{TrustedPools: f.TrustedPools},
+		Ready:    func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 	"tutti/internal/secretbox"
 	"tutti/internal/service"
 	"tutti/internal/store"
+	"tutti/internal/task"
 )
 
 // DefaultListen is where the API is served unless told otherwise: for this machine alone.
@@ -77,6 +79,7 @@ type platform struct {
 	logBlobs *dirblob.Store // of the log store alone
 	box      *secretbox.Box
 	guard    *netguard.Guard
+	tasks    task.Registry
 	stores   map[string]*store.DB
 	parts    []part
 	built    []service.Service // of parts, in their order
@@ -118,6 +121,9 @@ func (p *platform) open(ctx context.Context, clock *stopwatch) (err error) {
 		return err
 	}
 	clock.lap("bus and blobs")
+	if p.tasks, err = p.types(); err != nil {
+		return err
+	}
 	if err = p.build(ctx); err != nil {
 		return err
 	}
@@ -162,6 +168,11 @@ func (p *platform) build(ctx context.Context) error {
 				mu.Lock()
 				p.stores[x.Name] = d.DB
 				mu.Unlock()
+				if p.c.DB == "" { // the lock on the folder says that whoever held a lease has died
+					if err := d.DB.Expire(ctx); err != nil {
+						return fmt.Errorf("service %s: %w", x.Name, err)
+					}
+				}
 			}
 			opened := time.Now()
 			if p.built[i], err = x.New(d); err != nil {
@@ -237,3 +248,9 @@ func (c Config) durability() string {
 	}
 	return "PostgreSQL: fsync=on, full_page_writes=on, synchronous_commit=on"
 }
+
+// tokenFile is where the one-time bootstrap token is.
+func (p *platform) tokenFile() string { return p.path("bootstrap-token") }
+
+// path returns where something is in the data folder.
+func (p *platform) path(name string) string { return filepath.Join(p.c.Data, name) }

@@ -150,6 +150,46 @@ func TestDemoToken(t *testing.T) {
 	}
 }
 
+// A workflow goes through gateway, bus, engine and worker, and what happened can be followed.
+func TestWorkflowRuns(t *testing.T) {
+	t.Parallel()
+	token := identity.NewToken()
+	s, _ := start(t, app.Config{Data: t.TempDir(), Identity: identity.Config{AdminToken: token}})
+	c := client(t, s.Address, token)
+	const text = "kind: Workflow\nname: hello\ntasks:\n  greet:\n    use: noop\n    with: {text: hello}\n  after:\n    use: starlark\n    with: {code: \"def main(args): return {'n': 6 * 7}\"}\n    needs: [greet]\noutputs:\n  text: ${{ tasks.greet.out.text }}\n"
+	run, err := sdk.Call(t.Context(), c, api.StartRun, api.StartRunIn{Wait: api.Duration(30 * time.Second), Body: api.StartRunBody{Definition: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.State != api.Succeeded || !strings.Contains(string(run.Outputs), "hello") {
+		t.Errorf("run = %+v; want it succeeded with its output", run)
+	}
+	var types []string
+	for e, err := range c.Stream(t.Context(), []string{"run:" + string(run.ID), "log:" + string(run.ID)}, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if types = append(types, e.Type); e.Type == "end" {
+			break
+		}
+	}
+	if len(types) < 3 {
+		t.Errorf("the stream gave %v; want what happened in the run, and the end of its log", types)
+	}
+	found, err := sdk.Call(t.Context(), c, api.Search, api.SearchIn{ID: string(run.ID)[:9]})
+	if err != nil || len(found.Items) != 1 || found.Items[0].ID != string(run.ID) {
+		t.Errorf("search = %+v, %v; want the run", found, err)
+	}
+	acts, err := sdk.Call(t.Context(), c, api.ListAudit, api.ListAuditIn{})
+	if err != nil || len(acts.Items) == 0 || acts.Items[0].Action != "run.start" || !strings.HasPrefix(acts.Items[0].From, "127.0.0.1") {
+		t.Errorf("audit = %+v, %v; want the start of the run first", acts.Items, err)
+	}
+	services, err := sdk.Call(t.Context(), c, api.ListPresence, api.Nothing{})
+	if err != nil || len(services.Items) == 0 {
+		t.Errorf("presence = %+v, %v; want the services", services, err)
+	}
+}
+
 func TestRunRefusesWrongSettings(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

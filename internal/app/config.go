@@ -40,6 +40,9 @@ type Config struct {
 	// MaxFile bounds an uploaded file, in bytes; 0 is 256 MiB.
 	MaxFile int64
 
+	// Shim is the command line that runs shim.Main with the folder appended; nil is this program's shim.
+	Shim []string
+
 	Identity identity.Config // TokenFile is set by Run
 	Logs     logs.Config
 	Notify   notify.Config

@@ -30,7 +30,7 @@ func (p *platform) list() []part {
 		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
 		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }),
-		front("worker", func() build { return worker.New(p.types().Types(), c.Worker) }),
+		front("worker", func() build { return worker.New(p.tasks.Types(), c.Worker) }),
 		front("gateway", func() build { return p.gateway }).startedOnce(),
 	}
 }
@@ -87,6 +87,6 @@ func (p *platform) identity() identity.Config {
 
 func (p *platform) workflow() workflow.Config {
 	c := p.c.Workflow
-	c.Types = p.types().Specs()
+	c.Types = p.tasks.Specs()
 	return c
 }

@@ -1,23 +1,22 @@
 package app
 
 import (
-	"path/filepath"
+	"fmt"
+	"os"
 
 	"tutti/internal/task"
-	"tutti/internal/task/httptask"
-	"tutti/internal/task/nooptask"
+	"tutti/internal/task/all"
 )
 
-// types are the task types built into the server.
-func (p *platform) types() task.Registry {
-	return task.NewRegistry(
-		httptask.New(p.guard),
-		nooptask.New(),
-	)
+// types returns the task types that the server runs, and that the engine knows.
+func (p *platform) types() (task.Registry, error) {
+	shim := p.c.Shim
+	if len(shim) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return task.Registry{}, fmt.Errorf("find this program: %w", err)
+		}
+		shim = []string{self, "shim"}
+	}
+	return all.Types(all.Deps{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}), nil
 }
-
-// tokenFile is where the one-time bootstrap token is.
-func (p *platform) tokenFile() string { return p.path("bootstrap-token") }
-
-// path returns where something is in the data folder.
-func (p *platform) path(name string) string { return filepath.Join(p.c.Data, name) }

@@ -57,7 +57,7 @@ var layers = []layer{
 	{name: "demo", packages: []string{"internal/demo/..."}},
 	{name: "cli", packages: []string{"internal/cli/..."}},
 	{name: "cmd", packages: []string{"cmd/..."}},
-	{name: "tooling", packages: []string{"internal/arch", "tools/..."}, only: []string{}},
+	{name: "tooling", packages: []string{"internal/arch", "docs", "tools/..."}, only: []string{}},
 	{name: "to be removed", packages: []string{"internal/deps"}, only: []string{}},
 }
 

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -36,8 +37,9 @@ type Config struct {
 	Terminal Terminal
 	// Version is what `tutti version` prints; empty is "devel".
 	Version string
-	// Types are what `tutti worker` can do.
-	Types []sdk.TaskType
+	// Types returns what `tutti worker` can do, connecting to public addresses and to those allowed, such
+	// as 10.0.0.0/8:443; nil has no `tutti worker`.
+	Types func(allowDial []string) ([]sdk.TaskType, error)
 	// Schemas are the JSON Schemas `tutti schema` prints, by kind.
 	Schemas map[string]json.RawMessage
 	// Serve runs the server until ctx ends; it calls f.Ready once it takes calls. nil has no `tutti serve`.
@@ -72,6 +74,30 @@ func Main(ctx context.Context, c Config) int {
 	return l.finish(ctx, root.ExecuteContext(ctx))
 }
 
+// Watch follows a request as `tutti watch` does, on the streams of c, and returns the exit code. It uses
+// the server and token given, whatever the environment and the contexts say.
+func (c Config) Watch(ctx context.Context, server, token, request string) int {
+	env := c.Env
+	c.Env = func(name string) string {
+		switch name {
+		case "TUTTI_SERVER":
+			return server
+		case "TUTTI_TOKEN":
+			return token
+		case "TUTTI_CONFIG":
+			return os.DevNull
+		case "TUTTI_CONTEXT", "TUTTI_NAMESPACE":
+			return ""
+		}
+		if env == nil {
+			return ""
+		}
+		return env(name)
+	}
+	c.Args = []string{"watch", request}
+	return Main(ctx, c)
+}
+
 // line is one command line: what every command works with.
 type line struct {
 	Config
@@ -86,9 +112,20 @@ type line struct {
 	lines    *bufio.Reader // of Stdin
 }
 
+const about = `Tutti builds what people ask for, by workflows across real systems, and shows how.
+
+A command works with the server, namespace and credential that a flag names, else the environment
+(TUTTI_SERVER, TUTTI_NAMESPACE, TUTTI_TOKEN, TUTTI_CONTEXT), else the current context. Contexts are in
+~/.config/tutti/config.yaml, or where TUTTI_CONFIG says. An ID may be cut to any unique beginning.
+
+Data goes to stdout, progress and hints to stderr. Exit codes: 0 done; 1 error; 2 usage; 3 refused;
+4 not logged in or not permitted; 5 ended badly; 6 the time is up, it still runs; 7 a person must act;
+8 plan --detailed-exitcode found changes; 130 interrupted.`
+
 // root returns the tree of commands.
 func (l *line) root() *cobra.Command {
 	root := l.group("tutti", "Ask for resources, and see them built", "")
+	root.Long = about
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(l.Stdin)

@@ -262,13 +262,13 @@ func TestServe(t *testing.T) {
 		f.Ready("http://127.0.0.1:9", "/d/bootstrap-token")
 		return nil
 	}
-	r := s.with(Config{Args: strings.Fields("serve --data /d --listen 127.0.0.1:9 --services gateway,workflow --allow-dial 10.0.0.0/8 --smtp smtp://mail:25 --from a@b --log-format json"), Serve: serve})
+	r := s.with(Config{Args: strings.Fields("serve --data /d --listen 127.0.0.1:9 --services gateway,workflow --allow-dial 10.0.0.0/8 --smtp smtp://mail:25 --from a@b --notify c@d,e@f --trusted-pools rack7 --log-format json"), Serve: serve})
 	const want = "Tutti is ready at http://127.0.0.1:9   first login: tutti login http://127.0.0.1:9 --bootstrap /d/bootstrap-token --user admin\n"
 	if r.code != 0 || r.out != want {
 		t.Errorf("serve = %+v; want %q", r, want)
 	}
 	got.Log, got.Ready = nil, nil
-	if diff := cmp.Diff(ServeFlags{Data: "/d", Listen: "127.0.0.1:9", Services: []string{"gateway", "workflow"}, AllowDial: []string{"10.0.0.0/8"}, SMTP: "smtp://mail:25", From: "a@b"}, got); diff != "" {
+	if diff := cmp.Diff(ServeFlags{Data: "/d", Listen: "127.0.0.1:9", Services: []string{"gateway", "workflow"}, AllowDial: []string{"10.0.0.0/8"}, SMTP: "smtp://mail:25", From: "a@b", Notify: []string{"c@d", "e@f"}, TrustedPools: []string{"rack7"}}, got); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 	r = s.in(t.Context(), Config{Args: []string{"serve"}, Serve: serve}, "TUTTI_DB", "postgres://u:p@h/d", "TUTTI_DATA", "/e", "TUTTI_ALLOW_DIAL", "a,b")

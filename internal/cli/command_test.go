@@ -310,6 +310,22 @@ func TestSecretsAndUsers(t *testing.T) {
 	}
 }
 
+func TestTokenRevoke(t *testing.T) {
+	t.Parallel()
+	const a, b = "tok_7k2m4qzt3c5nw6xd", "tok_7k2m000000000000"
+	s := newStandIn(t)
+	s.on("GET /v1/tokens", api.Page[api.Token]{Items: []api.Token{{ID: a, Name: "ci"}, {ID: b, Name: "rack7"}}})
+	s.on("DELETE /v1/tokens/"+a, api.Nothing{})
+	for word, want := range map[string]int{a: 0, "tok_7k2m4": 0, "7k2m4": 0, "7k2m": 3, "7k2": 3, "zzzz": 3} {
+		if r := s.cli("token", "revoke", word); r.code != want {
+			t.Errorf("token revoke %s = %+v; want exit code %d", word, r, want)
+		}
+	}
+	if n := s.called("DELETE"); n != 3 {
+		t.Errorf("%d tokens were revoked; want 3 calls for the one", n)
+	}
+}
+
 func TestRunStart(t *testing.T) {
 	t.Parallel()
 	s := newStandIn(t)
@@ -467,11 +483,19 @@ func TestWorker(t *testing.T) {
 		answer(w, api.PollOut{})
 	})
 	s.on("POST "+ns+"/pools/rack7/heartbeat", api.HeartbeatOut{})
-	r := s.in(ctx, Config{Args: []string{"worker", "--pool", "rack7", "--slots", "3"}, Types: []sdk.TaskType{echo{}}})
+	var allowed []string
+	types := func(allow []string) ([]sdk.TaskType, error) {
+		allowed = allow
+		return []sdk.TaskType{echo{}}, nil
+	}
+	r := s.in(ctx, Config{Args: []string{"worker", "--pool", "rack7", "--slots", "3", "--allow-dial", "10.0.0.0/8"}, Types: types})
+	if len(allowed) != 1 || allowed[0] != "10.0.0.0/8" {
+		t.Errorf("allowed addresses = %q; want those of the flag", allowed)
+	}
 	if r.code != 0 || !strings.Contains(r.errOut, "pool rack7: echo") {
 		t.Errorf("worker = %+v; want exit code 0 when it is stopped", r)
 	}
-	if r := s.with(Config{Args: []string{"worker", "--types", "nosuch"}, Types: []sdk.TaskType{echo{}}}); r.code != 2 {
+	if r := s.with(Config{Args: []string{"worker", "--types", "nosuch"}, Types: types}); r.code != 2 {
 		t.Errorf("worker --types nosuch = %+v; want exit code 2", r)
 	}
 }

@@ -258,17 +258,13 @@ func (l *line) names(ctx context.Context, kind string) []string {
 	return out
 }
 
-// near returns the error of a name that is not there, with the name that was probably meant. What the
-// server said of the namespace itself is kept.
+// near returns the error of a name that is not there, with the name that was probably meant. Where none
+// was, it is what the server said.
 func near(err error, format, name string, names []string, see string) error {
-	if len(names) == 0 {
-		return err
-	}
-	e := errs.New(errs.NotFound, format, name)
 	if n := document.Nearest(name, names); n != "" {
-		return e.WithHint("did you mean %s?\nsee: %s", n, see)
+		return errs.New(errs.NotFound, format, name).WithHint("did you mean %s?\nsee: %s", n, see)
 	}
-	return e.WithHint("see: %s", see)
+	return err
 }
 
 var definitionName = regexp.MustCompile(`^[a-z][a-z0-9.-]{0,126}$`)

@@ -11,6 +11,7 @@ import (
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/id"
 	"tutti/internal/cli/output"
 	"tutti/internal/document"
 )
@@ -281,12 +282,35 @@ func (l *line) tokenCreate() *cobra.Command {
 
 func (l *line) tokenRevoke() *cobra.Command {
 	return l.command("revoke ID", "Revoke an API token; it stops working at once", func(ctx context.Context, args []string) error {
-		if _, err := call(ctx, l, api.RevokeToken, api.TokenIn{ID: args[0]}); err != nil {
+		id, err := l.tokenID(ctx, args[0])
+		if err != nil {
 			return err
 		}
-		l.note("Revoked token %s.", args[0])
+		if _, err := call(ctx, l, api.RevokeToken, api.TokenIn{ID: id}); err != nil {
+			return err
+		}
+		l.note("Revoked token %s.", id)
 		return nil
 	})
+}
+
+// tokenID resolves the ID of a token, or a unique prefix of one.
+func (l *line) tokenID(ctx context.Context, word string) (string, error) {
+	if id.Valid("tok", word) {
+		return word, nil
+	}
+	page, err := call(ctx, l, api.ListTokens, api.Nothing{})
+	if err != nil {
+		return "", err
+	}
+	var found []api.Found
+	for _, t := range page.Items {
+		if rest := strings.TrimPrefix(word, "tok_"); len(rest) >= leastPrefix && strings.HasPrefix(t.ID, "tok_"+rest) {
+			found = append(found, api.Found{Kind: "token", ID: t.ID, Title: t.Name})
+		}
+	}
+	f, err := one(word, []string{"token"}, found)
+	return f.ID, err
 }
 
 func (l *line) secretCommands() *cobra.Command {

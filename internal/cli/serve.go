@@ -26,8 +26,12 @@ type ServeFlags struct {
 	Services []string
 	// AllowDial are special addresses that tasks may reach, such as 10.0.0.0/8:443.
 	AllowDial []string
-	// SMTP is the mail server, smtp://[user:password@]host:port; From the address mails come from.
+	// SMTP is the mail server, smtp://[user:password@]host:port; From the address mails come from; Notify
+	// who is told of every request.
 	SMTP, From string
+	Notify     []string
+	// TrustedPools are the pools of remote workers that get the values of secrets.
+	TrustedPools []string
 	// TLSCert and TLSKey are PEM files. Secure says that browsers come over TLS through a proxy.
 	TLSCert, TLSKey string
 	Secure          bool
@@ -65,6 +69,8 @@ func (l *line) serveCommand() *cobra.Command {
 	s.StringSliceVar(&f.AllowDial, "allow-dial", words(l.Env("TUTTI_ALLOW_DIAL")), "private or local addresses that tasks may reach: 10.0.0.0/8:443")
 	s.StringVar(&f.SMTP, "smtp", "", "mail server: smtp://[user:password@]host:port")
 	s.StringVar(&f.From, "from", l.Env("TUTTI_FROM"), "address that mails come from")
+	s.StringSliceVar(&f.Notify, "notify", words(l.Env("TUTTI_NOTIFY")), "addresses to mail about every request")
+	s.StringSliceVar(&f.TrustedPools, "trusted-pools", words(l.Env("TUTTI_TRUSTED_POOLS")), "pools of remote workers that get the values of secrets")
 	s.StringVar(&f.TLSCert, "tls-cert", l.Env("TUTTI_TLS_CERT"), "PEM file with the certificate")
 	s.StringVar(&f.TLSKey, "tls-key", l.Env("TUTTI_TLS_KEY"), "PEM file with its key")
 	s.BoolVar(&f.Secure, "behind-tls", false, "a proxy in front serves TLS: mark cookies as secure")
@@ -125,16 +131,19 @@ func (l *line) logger(format, level string) (*slog.Logger, error) {
 func (l *line) workerCommand() *cobra.Command {
 	var w sdk.Worker
 	var format, level string
-	var types []string
+	var types, allow []string
 	cmd := l.command("worker", "Run tasks of a pool on this machine, for a server elsewhere", func(ctx context.Context, _ []string) error {
-		if len(l.Types) == 0 {
+		if l.Types == nil {
 			return errs.New(errs.Internal, "this program was built without task types")
 		}
-		var err error
+		all, err := l.Types(allow)
+		if err != nil {
+			return err
+		}
 		if w.Log, err = l.logger(format, level); err != nil {
 			return err
 		}
-		if w.Types, err = l.chosen(types); err != nil {
+		if w.Types, err = chosen(all, types); err != nil {
 			return err
 		}
 		c, err := l.client()
@@ -160,19 +169,20 @@ func (l *line) workerCommand() *cobra.Command {
 	f.StringVar(&w.Name, "name", "", "who it is, for people (default the host's name)")
 	f.DurationVar(&w.Grace, "grace", 10*time.Second, "how long tasks may take to end when it stops")
 	f.StringSliceVar(&types, "types", nil, "only these task types")
+	f.StringSliceVar(&allow, "allow-dial", words(l.Env("TUTTI_ALLOW_DIAL")), "private or local addresses that tasks may reach: 10.0.0.0/8:443")
 	f.StringVar(&format, "log-format", "text", "text|json")
 	f.StringVar(&level, "log-level", "info", "debug|info|warn|error")
 	return cmd
 }
 
 // chosen returns the task types of some names; none is all.
-func (l *line) chosen(names []string) ([]sdk.TaskType, error) {
+func chosen(types []sdk.TaskType, names []string) ([]sdk.TaskType, error) {
 	if len(names) == 0 {
-		return l.Types, nil
+		return types, nil
 	}
 	known := map[string]sdk.TaskType{}
 	var all []string
-	for _, t := range l.Types {
+	for _, t := range types {
 		known[t.Spec().Name] = t
 		all = append(all, t.Spec().Name)
 	}

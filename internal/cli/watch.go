@@ -183,7 +183,11 @@ func (l *line) explain(ctx context.Context, t target, o outcome) {
 		l.note("%s %s %s", glyph, t.id, o.state)
 		return
 	}
-	l.note("%s %s %s at %s: %s", glyph, t.id, o.state, fail.Task, fail.Message)
+	where := ""
+	if fail.Task != "" { // empty where the run was never started
+		where = " at " + fail.Task
+	}
+	l.note("%s %s %s%s: %s", glyph, t.id, o.state, where, fail.Message)
 	if fail.Hint != "" {
 		l.note("  %s", fail.Hint)
 	}

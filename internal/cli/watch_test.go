@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"tutti/api"
 	"tutti/errs"
@@ -44,6 +45,27 @@ func TestWatchPlain(t *testing.T) {
 	}
 	if n := s.called("GET " + ns + "/stream?topic=run%3A" + runA + "%400"); n != 1 {
 		t.Errorf("streams = %d; want one for the whole watch, from where the run was read", n)
+	}
+}
+
+func TestConfigWatch(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	s.plays(playing(api.Failed)...)
+	s.requested(api.Failed)
+	var out syncBuffer
+	c := Config{Stdout: &out, Stderr: &out, Env: func(name string) string {
+		return map[string]string{"TUTTI_SERVER": "http://elsewhere", "TUTTI_NAMESPACE": "lab"}[name]
+	}}
+	if code := c.Watch(t.Context(), s.URL, "tutti_given", reqA); code != 5 || !strings.Contains(out.String(), "failed at build: no space") {
+		t.Errorf("Watch = %d, %q; want 5 and why", code, out.String())
+	}
+	if s.tokens[0] != "Bearer tutti_given" {
+		t.Errorf("Authorization = %q; want the token given", s.tokens[0])
+	}
+	more := &cobra.Command{Use: "more", RunE: func(*cobra.Command, []string) error { return Exit(9) }}
+	if r := s.with(Config{Args: []string{"more"}, More: []*cobra.Command{more}}); r.code != 9 || r.errOut != "" {
+		t.Errorf("a further command = %+v; want its exit code alone", r)
 	}
 }
 

@@ -124,7 +124,7 @@ func (g *Gateway) authenticated(h handler) handler {
 			return errs.New(errs.Unauthenticated, "the cookie is not that of a session").WithHint("send a token as Authorization: Bearer TOKEN")
 		}
 		caller := who.Caller
-		caller.From = remote(r)
+		caller.From = strings.TrimSpace(remote(r) + " " + caller.From) // identity may name the token
 		note(r.Context(), caller.Subject)
 		ctx := context.WithValue(bus.WithCaller(r.Context(), caller), credentialKey{}, c)
 		return h(w, r.WithContext(ctx))

@@ -48,6 +48,7 @@ const (
 	maxHeader     = 32 << 10
 	headerTime    = 10 * time.Second
 	bodyTime      = 30 * time.Second // to send a JSON body
+	leftTime      = 5 * time.Second  // to send what nobody reads
 	chunkTime     = 30 * time.Second // to send, or take, a further piece of a file
 	answerTime    = 30 * time.Second // to take an answer
 	idleTime      = 2 * time.Minute

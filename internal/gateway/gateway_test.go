@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tutti/api"
 	"tutti/bus"
@@ -399,5 +401,21 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := Listen(t.Context(), "127.0.0.1:0", "cert.pem", ""); !errs.Is(err, errs.Invalid) {
 		t.Errorf("Listen with half a certificate = %v; want invalid", err)
+	}
+}
+
+// A client that announces a body and never sends it must not hold a connection for ever.
+func TestBodyThatNeverComes(t *testing.T) {
+	t.Parallel()
+	w := setup(t).serve(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	check(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/namespaces/default/runs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	check(t, err)
+	check(t, conn.SetReadDeadline(time.Now().Add(3*leftTime)))
+	b, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 401 ") {
+		t.Errorf("the server said %.40q, %v; want 401, and the connection closed", b, err)
 	}
 }

@@ -63,6 +63,7 @@ func TestHostileRequests(t *testing.T) {
 		"a wait":                          {"GET", runs + "/run_1?wait=60s", anna, "", nil, 200, ""},
 		"a long wait":                     {"GET", runs + "/run_1?wait=61s", anna, "", nil, 422, "query.wait"},
 		"a wait that is none":             {"GET", runs + "/run_1?wait=-1s", anna, "", nil, 422, "not a duration"},
+		"a worker's long wait":            {"POST", ns + "/pools/default/poll", worker, `{"worker":"w","max":1,"wait":"2m"}`, nil, 422, "body.wait"},
 		"a limit over all":                {"GET", runs + "?limit=1001", anna, "", nil, 422, "query.limit"},
 		"a limit below all":               {"GET", runs + "?limit=-1", anna, "", nil, 422, "query.limit"},
 		"a limit that is none":            {"GET", runs + "?limit=ten", anna, "", nil, 422, "whole number"},

@@ -88,7 +88,7 @@ func (g *Gateway) input(w http.ResponseWriter, r *http.Request, op *operation) (
 		wrong = g.schema.checkParams(op, in)
 	}
 	if p, ok := op.Param("query", "wait"); ok && len(wrong) == 0 {
-		wrong = boundWait(p.Of(in), wrong)
+		wrong = boundWait(p.Of(in), "query.wait")
 	}
 	if op.body != nil {
 		raw, err := readBody(w, r, op.limit)
@@ -100,9 +100,7 @@ func (g *Gateway) input(w http.ResponseWriter, r *http.Request, op *operation) (
 			return in, err
 		}
 		if wrong = append(wrong, g.schema.checkBody(op.body, value)...); len(wrong) == 0 {
-			if err := json.Unmarshal(raw, op.BodyOf(in).Addr().Interface()); err != nil {
-				wrong = append(wrong, mismatch(err))
-			}
+			wrong = decode(raw, op.BodyOf(in))
 		}
 	}
 	if op.Info.Name == api.Logout.Name {
@@ -117,17 +115,30 @@ func (g *Gateway) input(w http.ResponseWriter, r *http.Request, op *operation) (
 	return in, errs.New(errs.Invalid, "%d things are wrong with the request", len(wrong)).WithProblems(wrong...)
 }
 
+// decode puts a body that passed its schema into v, and returns what is wrong with it all the same.
+func decode(raw []byte, v reflect.Value) []errs.Problem {
+	if err := json.Unmarshal(raw, v.Addr().Interface()); err != nil {
+		return []errs.Problem{mismatch(err)}
+	}
+	if v.Kind() == reflect.Struct {
+		if wait := v.FieldByName("Wait"); wait.IsValid() {
+			return boundWait(wait, "body.wait")
+		}
+	}
+	return nil
+}
+
 // boundWait refuses a wait that is too long.
-func boundWait(v reflect.Value, wrong []errs.Problem) []errs.Problem {
+func boundWait(v reflect.Value, at string) []errs.Problem {
 	d, ok := v.Addr().Interface().(*api.Duration)
 	if !ok {
-		return wrong
+		return nil
 	}
 	if time.Duration(*d) > maxWait {
-		return append(wrong, errs.Problem{Location: "query.wait", Message: "longer than 60s", Hint: "wait 60s at most, and ask again"})
+		return []errs.Problem{{Location: at, Message: "longer than 60s", Hint: "wait 60s at most, and ask again"}}
 	}
 	*d = min(*d, api.Duration(longestWait))
-	return wrong
+	return nil
 }
 
 // mismatch words what the decoder has against a body that passed its schema, as an api.Duration that

@@ -34,6 +34,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	_, pattern := g.mux.Handler(r)
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Time{}) // of the answer before on the same connection
+	if r.ContentLength != 0 {
+		// What a handler leaves of the body is read by the server, which must not wait for it for ever.
+		defer func() { _ = c.SetReadDeadline(time.Now().Add(leftTime)) }()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			g.log.Error("panic", "route", pattern, "trace", trace, "panic", p, "stack", string(debug.Stack()))

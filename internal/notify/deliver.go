@@ -93,7 +93,7 @@ func (s *Service) deliver(ctx context.Context, m mail) error {
 			m.rest, m.refused = m.rest[1:], append(m.refused, to+": "+oneLine(err))
 		default:
 			if ctx.Err() != nil {
-				return nil // the service stops; the lease ends, and the mail is tried again
+				return s.giveBack(ctx, m)
 			}
 			return s.postpone(ctx, m, err)
 		}
@@ -106,7 +106,7 @@ func (s *Service) deliver(ctx context.Context, m mail) error {
 		}
 	}
 	if len(m.rest) > 0 {
-		return nil
+		return s.giveBack(ctx, m)
 	}
 	m.State, m.Error, m.Sent = api.Succeeded, "", time.Now().UTC()
 	if len(m.refused) > 0 {
@@ -117,6 +117,12 @@ func (s *Service) deliver(ctx context.Context, m mail) error {
 		s.log.Warn("mail refused", "mail", m.ID, "trace", m.Trace, "err", m.Error)
 	}
 	// What the server has taken must be written down even where the service stops at this moment.
+	return s.save(context.WithoutCancel(ctx), m)
+}
+
+// giveBack lets the mail be tried again at once: the service stops in the middle of it.
+func (s *Service) giveBack(ctx context.Context, m mail) error {
+	m.next = store.Micros(time.Now())
 	return s.save(context.WithoutCancel(ctx), m)
 }
 

@@ -62,6 +62,15 @@ func (db *DB) Release(ctx context.Context, l Lease) error {
 	})
 }
 
+// Expire ends every lease at once, whoever holds it; the next claims raise their epochs. It is for a
+// process that knows to be the only one on the database: those who held them have died, and need not
+// be waited for.
+func (db *DB) Expire(ctx context.Context) error {
+	return db.Tx(ctx, func(tx *Tx) error {
+		return tx.Exec(`UPDATE ` + db.service + `_leases SET until = 0`)
+	})
+}
+
 // Fence returns stale=true, and locks the lease's row against a new holder until the transaction
 // ends otherwise, where l is no longer the newest claim.
 func (tx *Tx) Fence(l Lease) (stale bool, err error) {

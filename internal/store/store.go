@@ -185,7 +185,11 @@ func (db *DB) OnCommit(f func()) {
 
 // Query reads committed rows.
 func (db *DB) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	return db.read.QueryContext(ctx, db.rebind(q), args...)
+	rows, err := db.read.QueryContext(ctx, db.rebind(q), args...)
+	if err != nil && transient(err) {
+		err = unavailable(err)
+	}
+	return rows, err
 }
 
 // QueryRow reads one committed row.

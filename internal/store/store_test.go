@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,4 +87,38 @@ func FuzzParseMark(f *testing.F) {
 			t.Fatalf("ParseMark(%q) = %+v, which reads as %+v, %v", s, m, again, err)
 		}
 	})
+}
+
+// A database that cannot work now is not the fault of the statement: callers wait and repeat.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config store.Config
+		breaks []string
+	}{
+		"a full disk":          {store.Config{Dir: t.TempDir()}, []string{`PRAGMA max_page_count = 1`, `CREATE TABLE test_x (v TEXT)`, `INSERT INTO test_x VALUES (hex(zeroblob(100000)))`}},
+		"a server that cut us": {store.Config{URL: pgtest.URL(t)}, []string{`SELECT pg_terminate_backend(pg_backend_pid())`, `SELECT 1`}},
+		"a read-only server":   {store.Config{URL: pgtest.URL(t)}, []string{`SET TRANSACTION READ ONLY`, `CREATE TABLE x (n BIGINT)`}},
+	} {
+		db, err := store.Open(t.Context(), c.config, "test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error {
+			for _, q := range c.breaks {
+				if err := tx.Exec(q); err != nil {
+					return fmt.Errorf("on the way: %w", err)
+				}
+			}
+			return nil
+		})
+		if !errs.Is(err, errs.Unavailable) {
+			t.Errorf("%s: %v; want unavailable", name, err)
+		}
+		err = db.Tx(t.Context(), func(tx *store.Tx) error { return tx.Exec(`INSERT INTO nonsense VALUES (1)`) })
+		if errs.KindOf(err) != errs.Internal || err == nil {
+			t.Errorf("%s, and then a wrong statement: %v; want internal", name, err)
+		}
+		_ = db.Close()
+	}
 }

@@ -243,10 +243,14 @@ func (tx *Tx) Quarantine(source string, r bus.Record, cause error) error {
 		source, r.Pos, Micros(time.Now()), string(b), cause.Error())
 }
 
-// NoRow turns sql.ErrNoRows into errs.NotFound with the given message; other errors pass.
+// NoRow turns sql.ErrNoRows into errs.NotFound with the given message, and the error of a database that
+// is away into errs.Unavailable; other errors pass.
 func NoRow(err error, format string, args ...any) error {
-	if errors.Is(err, sql.ErrNoRows) {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return errs.New(errs.NotFound, format, args...)
+	case err != nil && transient(err):
+		return unavailable(err)
 	}
 	return err
 }

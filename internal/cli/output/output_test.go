@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,38 @@ func FuzzClean(f *testing.F) {
 			if Unsafe(r) {
 				t.Errorf("Clean(%q) keeps %q", s, r)
 			}
+		}
+	})
+}
+
+func TestColored(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain": "plain", "\x1b[1;32mok\x1b[0m": "\x1b[1;32mok\x1b[0m\x1b[0m", "\x1b[2Jx": "�[2Jx", "a\x1b]0;title\x07b": "a�]0;title�b",
+		"\x1b[31": "�[31", "\x1b": "�", "a\rb\x08": "a�b�", "\x1b[38:2:1:2:3mx": "\x1b[38:2:1:2:3mx\x1b[0m",
+	} {
+		if got := Colored(in); got != want {
+			t.Errorf("Colored(%q) = %q; want %q", in, got, want)
+		}
+	}
+	if got := Uncolored("\x1b[1;32mok\x1b[0m\x1b[2J"); got != "ok�[2J" {
+		t.Errorf("Uncolored = %q; want ok�[2J", got)
+	}
+}
+
+func FuzzColored(f *testing.F) {
+	for _, s := range []string{"", "\x1b[31mred", "\x1b\x1b[0m", "\x1b[\x1b[1m", "\x1b[1;\x00m", "\u009b31m"} {
+		f.Add(s)
+	}
+	sgr := regexp.MustCompile("\x1b\\[[0-9;:]*m")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, r := range sgr.ReplaceAllString(Colored(s), "") {
+			if Unsafe(r) && r != '\n' && r != '\t' {
+				t.Errorf("Colored(%q) keeps %q", s, r)
+			}
+		}
+		if strings.Contains(Uncolored(s), "\x1b") {
+			t.Errorf("Uncolored(%q) keeps an escape", s)
 		}
 	})
 }

@@ -425,6 +425,10 @@ func leases(t *testing.T, c store.Config) {
 	if l, ok := claim("c", time.Hour); !ok || l.Epoch != 3 {
 		t.Errorf("c after the release = %+v, %v; want epoch 3", l, ok)
 	}
+	must(t, "Expire", db.Expire(t.Context()))
+	if l, ok := claim("d", time.Hour); !ok || l.Epoch != 4 {
+		t.Errorf("d after all leases expired = %+v, %v; want epoch 4", l, ok)
+	}
 	if l, ok, err := db.Claim(t.Context(), "other", "", time.Hour); err != nil || !ok || l.Holder == "" || l.Epoch != 1 {
 		t.Errorf("another lease = %+v, %v, %v", l, ok, err)
 	}

@@ -249,7 +249,7 @@ func TestLost(t *testing.T) {
 	}
 	a.Again().Out(t.Context(), t, typ, nil)
 
-	a = tasktest.NewTry(t, typ, sh("kill -9 $PPID; sleep 600"))
+	a = tasktest.NewTry(t, typ, sh("kill -9 $PPID; exec sleep 600"))
 	f = a.Fails(t.Context(), t, typ)
 	if f.Type != "exec.lost" || !f.Retryable {
 		t.Errorf("failure = %+v; want lost", f)

@@ -1,0 +1,48 @@
+// Package all lists the task types built into Tutti. To add one, add its line.
+package all
+
+import (
+	"tutti/bus"
+	"tutti/internal/blob"
+	"tutti/internal/netguard"
+	"tutti/internal/task"
+	"tutti/internal/task/exectask"
+	"tutti/internal/task/filetask"
+	"tutti/internal/task/gittask"
+	"tutti/internal/task/httptask"
+	"tutti/internal/task/mailtask"
+	"tutti/internal/task/nooptask"
+	"tutti/internal/task/starlarktask"
+	"tutti/internal/task/vspheretask"
+)
+
+// Deps is what the task types need. For the specs alone, the zero Deps will do.
+type Deps struct {
+	// Bus carries calls to the services.
+	Bus *bus.Bus
+	// Guard decides which addresses tasks may connect to; nil allows public ones.
+	Guard *netguard.Guard
+	// Blobs keeps the contents of files.
+	Blobs blob.Store
+	// Shim is the command line of this binary that reaches shim.Main.
+	Shim []string
+	// Work is the folder where programs run, on a disk that survives a restart.
+	Work string
+}
+
+// Types returns the task types.
+func Types(d Deps) task.Registry {
+	return task.NewRegistry(
+		nooptask.New(),
+		httptask.New(d.Guard),
+		exectask.New(d.Shim, d.Work),
+		starlarktask.New(),
+		mailtask.New(d.Bus),
+		filetask.NewPut(d.Bus, d.Blobs),
+		filetask.NewGet(d.Bus, d.Blobs),
+		gittask.New(d.Bus),
+		vspheretask.NewCreate(d.Guard),
+		vspheretask.NewRead(d.Guard),
+		vspheretask.NewDestroy(d.Guard),
+	)
+}
