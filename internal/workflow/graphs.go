@@ -8,7 +8,6 @@ import (
 
 	"tutti/errs"
 	"tutti/internal/document"
-	"tutti/internal/store"
 	"tutti/internal/workflow/dag"
 	"tutti/internal/workflow/definition"
 )
@@ -83,13 +82,13 @@ func (g *graphs) keep(digest string, c *dag.Graph) {
 }
 
 // byDigest returns the graph of a definition that a stored run is pinned to.
-func (g *graphs) byDigest(ctx context.Context, db *store.DB, digest string) (*dag.Graph, error) {
+func (g *graphs) byDigest(ctx context.Context, of definitions, digest string) (*dag.Graph, error) {
 	if c := g.cached(digest); c != nil {
 		return c, nil
 	}
-	doc, err := definitionOf(ctx, db, digest)
+	doc, err := of.definition(ctx, digest)
 	if err != nil {
-		return nil, err
+		return nil, readable(err)
 	}
 	return g.compile([]byte(doc), digest)
 }

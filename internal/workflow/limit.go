@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"time"
 
 	"tutti/api"
 	"tutti/internal/store"
@@ -45,6 +44,12 @@ type placeRow struct {
 	key  limitKey
 	who  claimant
 	gone bool
+}
+
+// onceDone is what came of a key of once, and the batch that says so.
+type onceDone struct {
+	out   string
+	batch int64
 }
 
 // onceRow is a key of once with what came of it.
@@ -111,9 +116,9 @@ func (x *limit) leave(run api.RunID, path string) (found bool) {
 func (e *engine) acquire(b *batch, l *live, a core.Acquire) {
 	k := limitKey{l.run.Namespace, a.Key, a.Once}
 	if a.Once {
-		if out, done, err := e.onceDone(b, k); err != nil || done {
+		if out, done, err := e.onceDone(k); err != nil || done {
 			if err != nil {
-				e.d.Log.Error("once", "run", l.run.ID, "task", a.Path, "err", err)
+				b.failed = readable(err)
 				return
 			}
 			e.later = append(e.later, func(b *batch) {
@@ -166,11 +171,11 @@ func (e *engine) grant(b *batch, k limitKey, x *limit) {
 
 // answer applies what the limits decided to a run.
 func (e *engine) answer(b *batch, id api.RunID, f func(*core.Run, int64) ([]core.Event, core.Effects, error)) {
-	l, err := e.get("", id)
-	if err == nil {
-		err = e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) { return f(l.run, now) })
+	l := e.need(b, id)
+	if l == nil {
+		return
 	}
-	if err != nil {
+	if err := e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) { return f(l.run, now) }); err != nil {
 		e.d.Log.Error("limit", "run", id, "err", err)
 	}
 }
@@ -185,8 +190,8 @@ func (e *engine) giveBack(b *batch, l *live, r core.Release) {
 	who := claimant{run: l.run.ID, path: r.Path}
 	b.places = append(b.places, placeRow{key: k, who: who, gone: true})
 	if r.Once && r.Out != nil {
-		b.once = append(b.once, onceRow{k, who, string(r.Out), time.Now().UnixMicro()})
-		e.onceNew[k] = string(r.Out)
+		b.once = append(b.once, onceRow{k, who, string(r.Out), e.now().UnixMicro()})
+		e.onceNew[k] = onceDone{string(r.Out), b.id}
 		for _, c := range x.waiting { // what they wait for is done
 			e.later = append(e.later, func(b *batch) {
 				b.places = append(b.places, placeRow{key: k, who: *c, gone: true})
@@ -204,16 +209,11 @@ func (e *engine) giveBack(b *batch, l *live, r core.Release) {
 }
 
 // onceDone returns what came of a key of once before.
-func (e *engine) onceDone(b *batch, k limitKey) (out string, done bool, err error) {
-	if out, ok := e.onceNew[k]; ok {
-		return out, true, nil
+func (e *engine) onceDone(k limitKey) (out string, done bool, err error) {
+	if o, ok := e.onceNew[k]; ok {
+		return o.out, true, nil
 	}
-	ctx := context.Background() // background: the loop reads its own store only
-	err = e.d.DB.QueryRow(ctx, `SELECT out FROM workflow_once WHERE namespace = ? AND key = ?`, k.namespace, k.key).Scan(&out)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
-	}
-	return out, err == nil, err
+	return e.ledger.onceOf(context.Background(), k) // background: the loop reads its own store only
 }
 
 // writeLimits stores what changed of limits and of once.
@@ -243,28 +243,44 @@ func btoi(b bool) int {
 	return 0
 }
 
-// loadLimits reads who had and who waited for places when the engine before ended.
-func loadLimits(ctx context.Context, db *store.DB, l *limits) error {
-	rows, err := db.Query(ctx, `SELECT namespace, key, once, run, path, most, priority, place, granted FROM workflow_places ORDER BY place`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k limitKey
-		var c claimant
-		var once, granted int
-		if err := rows.Scan(&k.namespace, &k.key, &once, &c.run, &c.path, &c.most, &c.priority, &c.place, &granted); err != nil {
-			return err
-		}
-		k.once, c.granted = once == 1, granted == 1
+// load takes in who had and who waited for places when the engine before ended.
+func (l *limits) load(rows []placeRow) {
+	for _, r := range rows {
+		c := r.who
 		l.next = max(l.next, c.place)
-		x := l.get(k)
+		x := l.get(r.key)
 		if c.granted {
 			x.holders = append(x.holders, &c)
 		} else {
 			x.enter(&c)
 		}
 	}
-	return rows.Err()
+}
+
+// readPlaces returns who has and who waits for places, in the order they asked.
+func readPlaces(ctx context.Context, db *store.DB) (out []placeRow, err error) {
+	rows, err := db.Query(ctx, `SELECT namespace, key, once, run, path, most, priority, place, granted FROM workflow_places ORDER BY place`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r placeRow
+		var once, granted int
+		if err := rows.Scan(&r.key.namespace, &r.key.key, &once, &r.who.run, &r.who.path, &r.who.most, &r.who.priority, &r.who.place, &granted); err != nil {
+			return nil, err
+		}
+		r.key.once, r.who.granted = once == 1, granted == 1
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// readOnce returns what came of a key of once.
+func readOnce(ctx context.Context, db *store.DB, k limitKey) (out string, done bool, err error) {
+	err = db.QueryRow(ctx, `SELECT out FROM workflow_once WHERE namespace = ? AND key = ?`, k.namespace, k.key).Scan(&out)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return out, err == nil, err
 }

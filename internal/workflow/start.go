@@ -43,7 +43,7 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	if err != nil {
 		return api.Run{}, err
 	}
-	asked := time.Now()
+	asked := e.now()
 	if in.Key != "" {
 		if r, ok, err := s.repeated(ctx, e, in, body); ok || err != nil {
 			return r, err
@@ -53,38 +53,43 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	if err != nil {
 		return api.Run{}, err
 	}
-	r, err := submit(ctx, e, func(b *batch) (api.Run, error) {
-		if in.Key != "" {
-			if time.Since(asked) > keyMemory/2 {
-				return api.Run{}, errs.New(errs.Unavailable, "the engine was too busy to accept it; repeat the call with the same key")
-			}
-			if made, ok := e.key(in.Namespace, in.Key); ok {
-				if made.body != body {
-					return api.Run{}, otherBody(in.Key)
-				}
-				l, err := e.get(in.Namespace, made.run)
-				if err != nil {
-					return api.Run{}, err
-				}
-				return l.run.View(), nil
-			}
-		}
-		l, err := e.create(b, p)
-		if err != nil {
-			return api.Run{}, err
-		}
-		if in.Key != "" {
-			b.keys = append(b.keys, keyRow{in.Namespace, in.Key, body, string(p.meta.ID)})
-			e.keys[in.Namespace+"\x00"+in.Key] = madeKey{p.meta.ID, body}
-		}
-		b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: store.Act{Namespace: in.Namespace, Action: "run.start", Object: string(p.meta.ID),
-			Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}})
-		return l.run.View(), nil
-	})
+	r, err := submit(ctx, e, func(b *batch) (api.Run, error) { return e.accept(b, c, p, in.Key, body, asked) })
 	if err != nil {
 		return r, err
 	}
 	return s.await(ctx, e, r, in.Wait)
+}
+
+// accept creates a run, or answers with the one that its key made while the call was under way. The
+// store was asked for the key at a time.
+func (e *engine) accept(b *batch, c bus.Caller, p plannedRun, key, body string, asked time.Time) (api.Run, error) {
+	ns := p.meta.Namespace
+	if key != "" {
+		if e.now().Sub(asked) > keyMemory/2 {
+			return api.Run{}, errs.New(errs.Unavailable, "the engine was too busy to accept it; repeat the call with the same key")
+		}
+		if made, ok := e.key(ns, key); ok {
+			if made.body != body {
+				return api.Run{}, otherBody(key)
+			}
+			l, err := e.get(ns, made.run)
+			if err != nil {
+				return api.Run{}, err
+			}
+			return l.run.View(), nil
+		}
+	}
+	l, err := e.create(b, p)
+	if err != nil {
+		return api.Run{}, err
+	}
+	if key != "" {
+		b.keys = append(b.keys, keyRow{ns, key, body, string(p.meta.ID)})
+		e.keys[ns+"\x00"+key] = madeKey{p.meta.ID, body}
+	}
+	b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: store.Act{Namespace: ns, Action: "run.start", Object: string(p.meta.ID),
+		Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}})
+	return l.run.View(), nil
 }
 
 func bodyDigest(b api.StartRunBody) (string, error) {
@@ -123,7 +128,7 @@ const keyMemory = time.Minute
 
 // key looks for a key among those of the last minutes.
 func (e *engine) key(namespace, key string) (madeKey, bool) {
-	if now := time.Now(); now.Sub(e.keysAge) > keyMemory {
+	if now := e.now(); now.Sub(e.keysAge) > keyMemory {
 		e.oldKeys, e.keys, e.keysAge = e.keys, map[string]madeKey{}, now
 	}
 	k := namespace + "\x00" + key
@@ -252,7 +257,7 @@ func (s *Service) pin(ctx context.Context, e *engine, p *plannedRun, g *dag.Grap
 func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 	run := core.New(p.graph, e.graphs.inline)
 	l := &live{run: run, n: e.top + 1, created: b.id, row: len(b.created)}
-	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: time.Now().UnixMicro()})
+	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: e.now().UnixMicro()})
 	err := e.step(b, l, p.meta.Requester, func(now int64) ([]core.Event, core.Effects, error) { return run.Start(now, p.meta, p.inputs) })
 	if err != nil {
 		b.created = b.created[:l.row]
@@ -275,14 +280,22 @@ func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 
 // startChild creates the sub-run of a task in the batch of its parent.
 func (e *engine) startChild(b *batch, parent *live, s core.StartRun) {
-	if _, err := e.get("", s.ID); err == nil {
+	_, err := e.get("", s.ID)
+	if err == nil {
 		return // made before
 	}
-	p, err := e.plannedChild(&parent.run.Meta, s)
+	var p plannedRun
+	if errs.Is(err, errs.NotFound) {
+		p, err = e.plannedChild(&parent.run.Meta, s)
+	}
 	if err == nil {
 		_, err = e.create(b, p)
 	}
 	if err == nil {
+		return
+	}
+	if errs.Is(err, errs.Unavailable) {
+		b.failed = err
 		return
 	}
 	cause := err
@@ -303,7 +316,7 @@ func (e *engine) plannedChild(m *core.Meta, s core.StartRun) (p plannedRun, err 
 	}
 	p.graph = e.graphs.cached(pin.Digest)
 	if p.graph == nil {
-		if p.graph, err = e.graphs.byDigest(context.Background(), e.d.DB, pin.Digest); err != nil { // background: the loop reads its own store only
+		if p.graph, err = e.graphs.byDigest(context.Background(), e.ledger, pin.Digest); err != nil { // background: the loop reads its own store only
 			return p, err
 		}
 	}

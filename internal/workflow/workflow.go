@@ -59,13 +59,15 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.d.DB.Release(context.WithoutCancel(ctx), lease) }() // else it expires
+	asked := time.Now()
 	e, err := s.open(ctx, lease)
 	if err != nil {
 		return err
 	}
+	e.ownedFrom(asked)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.run(ctx) })
-	g.Go(func() error { return s.renew(ctx, lease) })
+	g.Go(func() error { return s.renew(ctx, e) })
 	g.Go(func() error { return e.reap(ctx) })
 	g.Go(func() error {
 		if err := s.handle(ctx, e); err != nil {
@@ -94,7 +96,8 @@ func (s *Service) claim(ctx context.Context) (store.Lease, error) {
 }
 
 // renew keeps the lease; losing it ends the engine.
-func (s *Service) renew(ctx context.Context, l store.Lease) error {
+func (s *Service) renew(ctx context.Context, e *engine) error {
+	l := e.lease
 	t := time.NewTicker(leaseRenew)
 	defer t.Stop()
 	for {
@@ -103,8 +106,19 @@ func (s *Service) renew(ctx context.Context, l store.Lease) error {
 			return nil
 		case <-t.C:
 		}
-		if _, ok, err := s.d.DB.Claim(ctx, l.Name, l.Holder, leaseTTL); err == nil && !ok {
+		asked := time.Now()
+		_, ok, err := s.d.DB.Claim(ctx, l.Name, l.Holder, leaseTTL)
+		switch {
+		case err == nil && !ok:
 			return errLeaseLost
+		case err == nil:
+			e.ownedFrom(asked)
 		}
 	}
+}
+
+// ownedFrom notes that the lease was asked for at a time, and given.
+func (e *engine) ownedFrom(asked time.Time) {
+	until := asked.Add(leaseTTL)
+	e.until.Store(&until)
 }
