@@ -16,25 +16,26 @@ import (
 
 // check says what is wrong with workflow documents, and what their publisher must hold.
 func (s *Service) check(ctx context.Context, in api.CheckIn) (out api.CheckOut, err error) {
-	docs := map[string]*document.Document{}
+	docs := map[string]*document.Document{} // workflows and task types, by kind and name
 	var mine []*document.Document
 	for _, f := range in.Files {
 		ds, problems := document.Parse(f.Name, []byte(f.Text))
 		out.Problems = append(out.Problems, problems...)
 		for _, d := range ds {
+			docs[d.Kind+"/"+d.Name] = d
 			if d.Kind == api.KindWorkflow {
 				mine = append(mine, d)
-				docs[d.Name] = d
 			}
 		}
 	}
+	known := s.known(ctx, in.Namespace, docs)
 	for _, d := range mine {
-		g, problems := definition.Compile(d, s.known(ctx, in.Namespace, docs))
+		g, problems := definition.Compile(d, known)
 		out.Problems = append(out.Problems, problems...)
 		if g == nil {
 			continue
 		}
-		for _, p := range s.permissions(g) {
+		for _, p := range known.permissions(g) {
 			if !slices.Contains(out.Needs, p) {
 				out.Needs = append(out.Needs, p)
 			}
@@ -43,11 +44,29 @@ func (s *Service) check(ctx context.Context, in api.CheckIn) (out api.CheckOut, 
 	return out, nil
 }
 
-// known finds workflows among docs first, then among what was applied.
+// known finds workflows and task types among docs first, then among what was applied.
 func (s *Service) known(ctx context.Context, namespace string, docs map[string]*document.Document) known {
-	return known{s.types, func(name string) (inputs, outputs json.RawMessage, ok bool) {
+	return known{s.types, func(name string) (api.TaskType, bool) {
+		if d := docs[api.KindTaskType+"/"+name]; d != nil {
+			t, err := s.cfg.Drivers.Spec(d.JSON)
+			return t, err == nil // its own problems are reported where it stands
+		}
+		v, err := s.declared.Get(ctx, namespace, name, 0)
+		return v.Type, err == nil
+	}, func() []string {
+		names, err := s.declared.Names(ctx, namespace)
+		if err != nil {
+			return nil // they are for a hint
+		}
+		for _, d := range docs {
+			if d.Kind == api.KindTaskType {
+				names = append(names, d.Name)
+			}
+		}
+		return names
+	}, func(name string) (inputs, outputs json.RawMessage, ok bool) {
 		var raw []byte
-		if d := docs[name]; d != nil {
+		if d := docs[api.KindWorkflow+"/"+name]; d != nil {
 			raw = d.JSON
 		} else {
 			def, err := s.fetch(ctx, namespace, name)
@@ -92,22 +111,6 @@ func each(g *dag.Graph, f func(*dag.Task)) {
 			f(t)
 		}
 	}
-}
-
-// permissions returns what the publisher of g must hold for the task types it uses.
-func (s *Service) permissions(g *dag.Graph) (out []string) {
-	need := func(use string) {
-		if p := s.types.all[use].Perm; p != "" && !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	each(g, func(t *dag.Task) {
-		need(t.Use)
-		if t.Undo != nil {
-			need(t.Undo.Use)
-		}
-	})
-	return out
 }
 
 // plan says what a run would do.

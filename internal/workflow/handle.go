@@ -71,13 +71,6 @@ func (e *engine) owns() bool {
 	return until == nil || time.Now().Before(*until)
 }
 
-func (s *Service) listTypes(context.Context, api.ListTaskTypesIn) (p api.Page[api.TaskType], err error) {
-	for _, name := range s.types.sorted {
-		p.Items = append(p.Items, s.types.all[name])
-	}
-	return p, nil
-}
-
 // act carries out what a person commands of a run, with an audit row, and returns the run.
 func (s *Service) act(ctx context.Context, e *engine, namespace string, id api.RunID, action string, detail any, f func(r *core.Run, now int64) ([]core.Event, core.Effects, error)) (api.Run, error) {
 	id, err := s.resolve(ctx, namespace, id)
@@ -322,7 +315,7 @@ func (s *Service) assign(ctx context.Context, e *engine, in api.PollIn, taken []
 	out := make([]api.Assignment, 0, len(taken))
 	for _, a := range taken {
 		as := api.Assignment{
-			Token: a.token, Run: a.meta.ID, Namespace: a.meta.Namespace, Workflow: a.meta.Workflow, Task: a.Path, Type: a.Use, Attempt: a.Attempt,
+			Token: a.token, Run: a.meta.ID, Namespace: a.meta.Namespace, Workflow: a.meta.Workflow, Task: a.Path, Type: a.Use, Version: a.meta.Types[a.Use].Version, Attempt: a.Attempt,
 			Key: a.Key, Fence: e.pools.nextFence(), With: a.Input, Vars: a.Vars, Trace: a.meta.Trace, Requester: a.meta.Requester, Request: a.meta.Request,
 			Timeout: api.Duration(time.Duration(a.Timeout) * time.Microsecond),
 		}
@@ -340,7 +333,11 @@ func (s *Service) assign(ctx context.Context, e *engine, in api.PollIn, taken []
 
 // admit checks that the run may use the task type, and puts its secrets in.
 func (s *Service) admit(ctx context.Context, a *attempt, pool string, inside bool, as *api.Assignment) error {
-	if p := s.types.all[a.Use].Perm; p != "" {
+	p, err := s.perm(ctx, a)
+	if err != nil {
+		return fmt.Errorf("task type %s: %w", a.Use, err)
+	}
+	if p != "" {
 		run := bus.Caller{Subject: "run:" + string(a.meta.ID), Grants: []bus.Grant{{Namespace: a.meta.Namespace, Role: a.meta.Role}}}
 		if err := api.Allow(run, p, a.meta.Namespace); err != nil {
 			return errs.New(errs.Denied, "the run works with the role %s, which may not use %s", a.meta.Role, a.Use).WithHint("the workflow must be published by somebody who may (%s)", p)

@@ -187,7 +187,7 @@ func (s *Service) inline(ctx context.Context, e *engine, in api.StartRunIn, c bu
 			return err
 		}
 	}
-	for _, perm := range s.permissions(t.graph) {
+	for _, perm := range s.known(ctx, in.Namespace, nil).permissions(t.graph) {
 		if err := s.d.Bus.Allow(ctx, perm, in.Namespace); err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (s *Service) readText(ctx context.Context, e *engine, in api.StartRunIn) (t
 		return t, err
 	}
 	t = text{g, string(d.JSON)}
-	if len(g.Workflows) == 0 { // what it calls may not be there the next time
+	if len(g.Workflows) == 0 && !s.declares(g) { // what it calls may not be there the next time
 		e.graphs.keepText(in.Body.Definition, t)
 	}
 	return t, nil
@@ -230,8 +230,12 @@ func (s *Service) readText(ctx context.Context, e *engine, in api.StartRunIn) (t
 // maxDepth bounds sub-runs inside sub-runs.
 const maxDepth = 20
 
-// pin fixes the versions of all workflows that g may call, and those may call.
+// pin fixes the versions of all task types that g uses and all workflows that it may call, and those
+// may call.
 func (s *Service) pin(ctx context.Context, e *engine, p *plannedRun, g *dag.Graph, depth int) error {
+	if err := s.pinTypes(ctx, &p.meta, g); err != nil {
+		return err
+	}
 	for _, name := range g.Workflows {
 		if _, ok := p.meta.Pins[name]; ok {
 			continue
@@ -322,7 +326,7 @@ func (e *engine) plannedChild(m *core.Meta, s core.StartRun) (p plannedRun, err 
 	}
 	p.meta = core.Meta{ID: s.ID, Namespace: m.Namespace, Workflow: s.Workflow, Version: pin.Version, Digest: pin.Digest, Title: p.graph.Title,
 		Trace: m.Trace, Request: m.Request, Requester: m.Requester, Role: weaker(m.Role, pin.Role),
-		Parent: &api.TaskRef{Run: m.ID, Task: s.Path}, Depth: m.Depth + 1, Pins: m.Pins}
+		Parent: &api.TaskRef{Run: m.ID, Task: s.Path}, Depth: m.Depth + 1, Pins: m.Pins, Types: m.Types}
 	p.inputs, err = checkedInputs(p.graph, s.Input)
 	return p, err
 }

@@ -16,6 +16,7 @@ import (
 	"tutti/api"
 	"tutti/internal/service"
 	"tutti/internal/store"
+	"tutti/internal/task"
 )
 
 // Migrations are the tables of the engine.
@@ -27,22 +28,27 @@ var Migrations embed.FS
 type Config struct {
 	// Types are the task types that definitions may use beside the native ones; from task.Registry.
 	Types []api.TaskType
+	// Drivers read the task types that are declared in documents.
+	Drivers task.Drivers
 	// TrustedPools are the pools whose workers get secrets, beside those inside the server.
 	TrustedPools []string
 }
 
 // Service is the engine.
 type Service struct {
-	d     service.Deps
-	types *types
-	cfg   Config
-	views *views
+	d        service.Deps
+	types    *types
+	declared *task.Published[api.TaskType]
+	cfg      Config
+	views    *views
 }
 
 // New returns the engine.
 func New(cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
-		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}}}, nil
+		read := func(def api.Definition) (api.TaskType, error) { return cfg.Drivers.Spec(def.Document) }
+		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}},
+			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}, nil
 	}
 }
 

@@ -30,6 +30,13 @@ type Deps struct {
 	Work string
 }
 
+// Drivers returns the drivers of the task types that documents declare.
+func Drivers(d Deps) task.Drivers {
+	return task.Drivers{
+		task.Outside(),
+	}
+}
+
 // Types returns the task types.
 func Types(d Deps) task.Registry {
 	return task.NewRegistry(

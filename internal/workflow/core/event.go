@@ -86,11 +86,12 @@ type Meta struct {
 	Parent    *api.TaskRef   `json:"parent,omitempty"`
 	Depth     int            `json:"depth,omitempty"` // how many runs are above it
 	Pins      map[string]Pin `json:"pins,omitempty"`  // the workflows it may call, by name
+	Types     map[string]Pin `json:"types,omitempty"` // the declared task types it may use, by name
 }
 
-// Pin fixes a workflow that a run may call.
+// Pin fixes the version of something that a run may call.
 type Pin struct {
 	Digest  string `json:"d"`
 	Version int    `json:"v,omitempty"`
-	Role    string `json:"r"` // its publisher's
+	Role    string `json:"r,omitempty"` // of who published it; of workflows
 }
