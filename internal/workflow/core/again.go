@@ -104,8 +104,10 @@ func (r *Run) Retry(now int64, path string, input json.RawMessage, by string) ([
 		return nil, Effects{}, errs.New(errs.Conflict, "run %s has succeeded; there is nothing to retry", r.ID)
 	}
 	r.emit(Event{Type: Retried, Path: path, Input: input, By: by})
-	if err := r.queueRun(); err != nil {
-		return nil, Effects{}, err
+	if r.limit == nil { // one that was only paused has its place still
+		if err := r.queueRun(); err != nil {
+			return nil, Effects{}, err
+		}
 	}
 	for _, n := range r.order {
 		if !n.dead && n.active && n.state == api.Running && n.child != "" && n.undoes == nil {
@@ -136,6 +138,7 @@ func (r *Run) applyRetried(e *Event) error {
 	r.Failure, r.Outputs, r.stopWhy, r.stopBy = nil, nil, "", ""
 	r.degraded = false
 	r.running, r.waiting = 0, 0
+	r.armRun()
 	if undone { // nothing is left of what succeeded
 		r.drop(r.root)
 		r.completed = nil
@@ -205,13 +208,24 @@ func (r *Run) reviveNode(n *node) {
 	switch {
 	case n.body != nil:
 		n.state, n.active = api.Running, true
+		r.renew(n)
 		r.revive(n.body)
 	case n.child != "" && n.edited == nil:
 		n.state, n.active = api.Running, true
 		r.running++
 		r.nextAttempt(n, n.attempt+1)
+		r.renew(n)
 	default:
 		n.state, n.active, n.child, n.ready = api.Pending, false, "", 0
+	}
+}
+
+// renew gives n the whole of its timeout and its deadline again.
+func (r *Run) renew(n *node) {
+	n.ready = r.now
+	r.armDeadline(n)
+	if !n.isEach {
+		r.armTimeout(n, r.after(n.task.Timeout))
 	}
 }
 

@@ -69,9 +69,7 @@ func (r *Run) apply(e *Event) error {
 		r.nextAttempt(n, e.Attempt)
 		n.input, n.secrets, n.child = e.Input, e.Secrets, api.RunID(e.Child)
 		r.setRunning(n)
-		if e.Until > 0 {
-			r.timer(e.Until, n, timerGroup)
-		}
+		r.armTimeout(n, e.Until)
 	case Opened:
 		return r.applyOpened(n, e)
 	case Waits:
@@ -138,6 +136,7 @@ func (r *Run) apply(e *Event) error {
 		n.fails++
 		n.failure, n.claim, n.worker, n.parked, n.doom = e.Failure, "", "", false, nil
 		r.setWaiting(n, e.Reason, e.Until)
+		r.armDeadline(n)
 	case Paused:
 		r.endTry(n, api.Failed, e.Failure)
 		n.letGo(false)
@@ -185,9 +184,7 @@ func (r *Run) applyCreated(e *Event) error {
 	}
 	r.State = api.Running
 	r.root = r.newScope(r.Graph.Tasks, nil, "")
-	if d := r.Graph.Deadline; d > 0 {
-		r.timer(r.now+d.Microseconds(), nil, timerRun)
-	}
+	r.armRun()
 	return nil
 }
 
@@ -264,9 +261,32 @@ func (r *Run) activate(n *node) {
 		if n.ready == 0 {
 			n.ready = r.now
 		}
-		if d := n.task.Deadline; d > 0 && !n.isItem {
-			r.timer(n.ready+d.Microseconds(), n, timerDeadline)
-		}
+		r.armDeadline(n)
+	}
+}
+
+// armRun begins the deadline of the run.
+func (r *Run) armRun() {
+	if d := r.Graph.Deadline; d > 0 {
+		r.deadline = r.now + d.Microseconds()
+		r.timer(r.deadline, nil, timerRun)
+	}
+}
+
+// armDeadline sets the timer of the deadline of n, also where the one before meant nothing while n was
+// being stopped.
+func (r *Run) armDeadline(n *node) {
+	if d := n.task.Deadline; d > 0 && !n.isItem {
+		n.deadline = n.ready + d.Microseconds()
+		r.timer(n.deadline, n, timerDeadline)
+	}
+}
+
+// armTimeout sets the timer of an attempt of a group or a sub-run.
+func (r *Run) armTimeout(n *node, at int64) {
+	n.timeout = at
+	if at > 0 {
+		r.timer(at, n, timerGroup)
 	}
 }
 
@@ -336,11 +356,11 @@ func (r *Run) applyOpened(n *node, e *Event) error {
 	if !n.isEach {
 		r.nextAttempt(n, e.Attempt)
 		n.body = r.newScope(n.task.Body, n, n.path+".")
-		if e.Until > 0 {
-			r.timer(e.Until, n, timerGroup)
-		}
+		r.armTimeout(n, e.Until)
+		r.armDeadline(n)
 		return nil
 	}
+	r.armDeadline(n)
 	n.started = r.now
 	var items []any
 	if err := json.Unmarshal(e.Items, &items); err != nil || len(items) != len(e.Keys) {

@@ -87,3 +87,46 @@ func TestPauseAndResume(t *testing.T) {
 	w.work(ok)
 	w.want(api.Succeeded, "a:succeeded b:succeeded e:succeeded e[0]:succeeded e[1]:succeeded")
 }
+
+// What a person retries has its deadlines anew, and those of before mean nothing, whether the run was
+// loaded anew since or not.
+func TestRetryRenewsDeadlines(t *testing.T) {
+	t.Parallel()
+	w := start(t, "deadline: 1m\ntasks: {g: {deadline: 30s, timeout: 20s, tasks: {a: {use: noop}, b: {use: noop, needs: [a]}}}}", `{}`)
+	w.now += 10 * second
+	w.work(failing("g.a"))
+	w.want(api.Failed, "g:failed g.a:failed g.b:skipped")
+	w.must(w.run.Retry(w.now, "", nil, "user:anna"))
+	if at := w.run.NextTimer(); at != w.now+20*second {
+		t.Errorf("the next timer is in %ds; want 20s", (at-w.now)/second)
+	}
+	w.now += 19 * second // by when the first deadline of the group would have been over
+	w.must(w.run.Fire(w.now))
+	w.run = w.replay()
+	w.must(w.run.Fire(w.now))
+	w.want(api.Running, "g:running g.a:running g.b:pending")
+}
+
+// The deadline of a group holds also while it is paused.
+func TestDeadlineOfPausedGroup(t *testing.T) {
+	t.Parallel()
+	w := start(t, "tasks: {g: {deadline: 30s, onError: pause, tasks: {a: {use: noop}}}}", `{}`)
+	w.work(failing("g.a"))
+	w.want(api.Waiting, "g:waiting g.a:failed")
+	w.pass()
+	w.want(api.Failed, "g:failed g.a:failed")
+}
+
+// A run that only paused has its place under its limit still: asking again would let it wait for itself.
+func TestRetryOfPausedRunKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	w := start(t, "limit: {key: k}\nonFailure: pause\ntasks: {a: {use: noop}}", `{}`)
+	w.must(w.run.Grant(w.now, "", "k", false))
+	w.work(failing("a"))
+	w.must(w.run.Retry(w.now, "", nil, "user:anna"))
+	if len(w.effects.Acquire) != 0 {
+		t.Errorf("it asks for %+v again", w.effects.Acquire)
+	}
+	w.work(ok)
+	w.want(api.Succeeded, "a:succeeded")
+}

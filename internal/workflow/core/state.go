@@ -42,6 +42,7 @@ type Run struct {
 	outcome  api.State // of the main part, once it is over
 	degraded bool
 	limit    *place // of the run itself
+	deadline int64
 	signals  map[string][]json.RawMessage
 	paused   bool
 	pausedBy string
@@ -135,21 +136,25 @@ type node struct {
 	paused  bool
 	asked   int64
 	until   int64
-	limit   *place
-	once    *place
-	votes   []string     // who approved, of several that must
-	why     string       // of a skip
-	left    bool         // it never started because something else failed or was stopped
-	dead    bool         // another node took its place
-	pos     int          // in Run.order
-	doom    *api.Failure // what a stopped group failed of
-	child   api.RunID
-	body    *scope
-	undo    api.State
-	ready   int64
-	started int64
-	ended   int64
-	tries   []api.Attempt
+	// When the attempt, and when the task as a whole, has to have ended; 0 is never. Timers of other
+	// times mean nothing any more.
+	timeout  int64
+	deadline int64
+	limit    *place
+	once     *place
+	votes    []string     // who approved, of several that must
+	why      string       // of a skip
+	left     bool         // it never started because something else failed or was stopped
+	dead     bool         // another node took its place
+	pos      int          // in Run.order
+	doom     *api.Failure // what a stopped group failed of
+	child    api.RunID
+	body     *scope
+	undo     api.State
+	ready    int64
+	started  int64
+	ended    int64
+	tries    []api.Attempt
 }
 
 // Final says that n has its last state.
@@ -280,7 +285,7 @@ func (r *Run) live(t Timer) bool {
 		return false
 	}
 	if t.Kind == timerRun {
-		return r.phase == inMain && !r.root.stopping
+		return r.deadline == t.At && r.phase == inMain && !r.root.stopping
 	}
 	n := r.nodes[t.Path]
 	if n == nil || n.final() || !n.active {
@@ -292,9 +297,9 @@ func (r *Run) live(t Timer) bool {
 	case timerWait:
 		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
 	case timerGroup:
-		return n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
+		return n.timeout == t.At && n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
 	default:
-		return n.doom == nil
+		return n.deadline == t.At && n.doom == nil
 	}
 }
 

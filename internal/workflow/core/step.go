@@ -252,7 +252,7 @@ func (r *Run) fire(t Timer) {
 
 // doom stops an active task, which then fails with f.
 func (r *Run) doom(n *node, f api.Failure) {
-	if n.state == api.Waiting && n.body == nil {
+	if n.state == api.Waiting { // also a group between two attempts, or paused
 		r.failedForGood(n, f)
 		return
 	}
