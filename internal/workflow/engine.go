@@ -39,21 +39,24 @@ type engine struct {
 	committed atomic.Int64 // the last batch that is
 
 	// Owned by the loop:
-	runs     map[api.RunID]*live
-	top      int64
-	timers   timerHeap
-	armed    map[api.RunID]int64 // the timer of each run that counts
-	keys     map[string]madeKey  // of the last minutes
-	oldKeys  map[string]madeKey
-	keysAge  time.Time
-	known    map[string]bool // digests of definitions that are stored
-	poisoned map[api.RunID]error
-	later    []func(*batch) // consequences within the same batch
-	limits   limits
-	onceNew  map[limitKey]onceDone // results of once that may not be committed yet
-	idle     int                   // how many runs are kept that nothing happens in
-	evictAt  int
-	batches  int64
+	runs       map[api.RunID]*live
+	top        int64
+	timers     timerHeap
+	armed      map[api.RunID]int64 // the timer of each run that counts
+	keys       map[string]madeKey  // of the last minutes
+	oldKeys    map[string]madeKey
+	keysBatch  int64           // the last that holds any of oldKeys
+	keysStored bool            // it is committed,
+	keysAge    time.Time       // since then at least
+	known      map[string]bool // digests of definitions that are stored
+	poisoned   map[api.RunID]error
+	later      []func(*batch) // consequences within the same batch
+	failed     error          // of the batch that ends this engine
+	limits     limits
+	onceNew    map[limitKey]onceDone // results of once that may not be committed yet
+	idle       int                   // how many runs are kept that nothing happens in
+	evictAt    int
+	batches    int64
 }
 
 // maxBatch bounds the commands of one commit, so that none waits long for its answer.
@@ -110,11 +113,15 @@ func (e *engine) loop(ctx context.Context) {
 
 // do runs a command and what follows from it in other runs.
 func (e *engine) do(b *batch, f func(*batch)) {
+	b.failed = e.failed
 	f(b)
-	for len(e.later) > 0 {
+	for len(e.later) > 0 && b.failed == nil {
 		g := e.later[0]
 		e.later = e.later[1:]
 		g(b)
+	}
+	if b.failed != nil { // what is in memory is half done from here on
+		e.failed, e.later = b.failed, nil
 	}
 }
 
@@ -199,7 +206,11 @@ func submit[T any](ctx context.Context, e *engine, f func(b *batch) (T, error)) 
 // command makes f a command whose answer is given once its batch, with all that followed, is committed.
 func command[T any](f func(*batch) (T, error), answer func(T, error)) func(*batch) {
 	return func(b *batch) {
-		v, err := f(b)
+		var v T
+		var err error
+		if b.failed == nil {
+			v, err = f(b)
+		}
 		b.answers = append(b.answers, func() { answer(v, err) })
 		b.abandon = append(b.abandon, func(cause error) {
 			var zero T

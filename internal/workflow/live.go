@@ -77,6 +77,9 @@ func (e *engine) get(namespace string, id api.RunID) (*live, error) {
 // be read, the whole batch fails, and the engine after this one starts from what is stored. It returns
 // nil for a run that cannot be carried on.
 func (e *engine) need(b *batch, id api.RunID) *live {
+	if b.failed != nil {
+		return nil
+	}
 	l, err := e.get("", id)
 	switch {
 	case err == nil:

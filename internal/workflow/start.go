@@ -122,14 +122,21 @@ func (s *Service) repeated(ctx context.Context, e *engine, in api.StartRunIn, bo
 	return r, true, err
 }
 
-// keyMemory is how long the loop remembers a key at least, so that nobody who looked for it in the
-// store before it was committed makes a second run.
+// keyMemory is how long the loop remembers a key at least after it was committed, so that nobody who
+// looked for it in the store before makes a second run.
 const keyMemory = time.Minute
 
 // key looks for a key among those of the last minutes.
 func (e *engine) key(namespace, key string) (madeKey, bool) {
-	if now := e.now(); now.Sub(e.keysAge) > keyMemory {
-		e.oldKeys, e.keys, e.keysAge = e.keys, map[string]madeKey{}, now
+	now := e.now()
+	switch {
+	case !e.keysStored:
+		if e.committed.Load() >= e.keysBatch {
+			e.keysStored, e.keysAge = true, now
+		}
+	case now.Sub(e.keysAge) > keyMemory:
+		e.oldKeys, e.keys = e.keys, map[string]madeKey{}
+		e.keysBatch, e.keysStored = e.batches, false
 	}
 	k := namespace + "\x00" + key
 	if m, ok := e.keys[k]; ok {

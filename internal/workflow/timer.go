@@ -26,11 +26,11 @@ func (e *engine) fireDue(b *batch) bool {
 		}
 		delete(e.armed, t.id)
 		fired = true
-		l := e.need(b, t.id)
-		if l == nil {
-			continue
-		}
 		e.do(b, func(b *batch) {
+			l := e.need(b, t.id)
+			if l == nil {
+				return
+			}
 			if err := e.step(b, l, "", l.run.Fire); err != nil {
 				e.d.Log.Error("timer", "run", t.id, "err", err)
 			}
