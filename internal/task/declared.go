@@ -45,10 +45,10 @@ type Carry func(ctx context.Context, t *sdk.Task, with any) (any, error)
 type Declared struct {
 	*document.Document
 	Spec api.TaskType
-	// Config is what stands under the driver's key, at the JSON pointer At.
-	Config any
-	At     string
-	with   *document.Schema // nil takes anything
+	// Config is what stands under the driver's key, at Pointer.
+	Config  any
+	Pointer string
+	with    *document.Schema // nil takes anything
 }
 
 // Decode puts Config into v.
@@ -118,7 +118,7 @@ func (ds Drivers) Compile(doc *document.Document) (typ sdk.TaskType, perm string
 		fail("", err, "")
 		return nil, driver.Perm, problems
 	}
-	d := &Declared{Document: doc, Spec: spec, Config: config, At: document.Pointer(driver.Name)}
+	d := &Declared{Document: doc, Spec: spec, Config: config, Pointer: document.Pointer(driver.Name)}
 	t := &declared{spec: spec}
 	if d.with, err = compiled(spec.With); err != nil {
 		fail("/with", err, "with is a JSON Schema of the input")

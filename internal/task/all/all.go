@@ -33,6 +33,7 @@ type Deps struct {
 // Drivers returns the drivers of the task types that documents declare.
 func Drivers(d Deps) task.Drivers {
 	return task.Drivers{
+		httptask.NewREST(d.Guard),
 		task.Outside(),
 	}
 }
