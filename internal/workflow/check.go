@@ -3,12 +3,10 @@ package workflow
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"tutti/api"
 	"tutti/bus"
-	"tutti/errs"
 	"tutti/internal/document"
 	"tutti/internal/workflow/dag"
 	"tutti/internal/workflow/definition"
@@ -75,28 +73,9 @@ func (s *Service) known(ctx context.Context, namespace string, docs map[string]*
 			}
 			raw = def.Document
 		}
-		var doc struct {
-			Inputs  json.RawMessage            `json:"inputs"`
-			Outputs map[string]json.RawMessage `json:"outputs"`
-		}
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			return nil, nil, true // its own problems are reported where it stands
-		}
-		return doc.Inputs, outputsSchema(doc.Outputs), true
+		inputs, outputs = definition.Contract(raw)
+		return inputs, outputs, true
 	}}
-}
-
-// outputsSchema says which outputs a workflow has; their types are not known.
-func outputsSchema(outputs map[string]json.RawMessage) json.RawMessage {
-	props := make(map[string]any, len(outputs))
-	for k := range outputs {
-		props[k] = map[string]any{}
-	}
-	b, err := json.Marshal(map[string]any{"type": "object", "additionalProperties": false, "properties": props})
-	if err != nil {
-		return nil
-	}
-	return b
 }
 
 // fetch gets a published workflow, as the engine.
@@ -123,7 +102,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 	if err != nil {
 		return out, err
 	}
-	if _, err := checkedInputs(g, in.Inputs); err != nil {
+	if _, err := definition.CheckInputs(g, in.Inputs); err != nil {
 		return out, err
 	}
 	out.Version = def.Version
@@ -146,30 +125,5 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 	}
 	walk(g.Tasks, "")
 	walk(g.Finally, "finally.")
-	return out, nil
-}
-
-// checkedInputs fills in the defaults of a workflow's inputs and validates them. It returns
-// errs.Invalid with every problem.
-func checkedInputs(g *dag.Graph, raw json.RawMessage) (json.RawMessage, error) {
-	var v any = map[string]any{}
-	if len(raw) > 0 && string(raw) != "null" {
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return nil, errs.New(errs.Invalid, "inputs are not JSON: %w", err)
-		}
-	}
-	if _, ok := v.(map[string]any); !ok {
-		return nil, errs.New(errs.Invalid, "inputs must be an object")
-	}
-	if g.Inputs != nil {
-		v = document.WithDefaults(g.Inputs, v)
-		if ps := document.CheckValue(g.Inputs, v, "inputs"); len(ps) > 0 {
-			return nil, errs.New(errs.Invalid, "the inputs do not fit workflow %s", g.Name).WithProblems(ps...)
-		}
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("inputs: %w", err)
-	}
 	return out, nil
 }

@@ -18,6 +18,7 @@ import (
 	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 	"tutti/internal/workflow/dag"
+	"tutti/internal/workflow/definition"
 )
 
 // plannedRun is a run that may be created: everything is checked.
@@ -181,7 +182,7 @@ func (s *Service) planned(ctx context.Context, e *engine, in api.StartRunIn, c b
 	if err := s.pin(ctx, e, &p, p.graph, 0); err != nil {
 		return p, err
 	}
-	p.inputs, err = checkedInputs(p.graph, in.Body.Inputs)
+	p.inputs, err = definition.CheckInputs(p.graph, in.Body.Inputs)
 	return p, err
 }
 
@@ -334,7 +335,7 @@ func (e *engine) plannedChild(m *core.Meta, s core.StartRun) (p plannedRun, err 
 	p.meta = core.Meta{ID: s.ID, Namespace: m.Namespace, Workflow: s.Workflow, Version: pin.Version, Digest: pin.Digest, Title: p.graph.Title,
 		Trace: m.Trace, Request: m.Request, Requester: m.Requester, Role: weaker(m.Role, pin.Role),
 		Parent: &api.TaskRef{Run: m.ID, Task: s.Path}, Depth: m.Depth + 1, Pins: m.Pins, Types: m.Types}
-	p.inputs, err = checkedInputs(p.graph, s.Input)
+	p.inputs, err = definition.CheckInputs(p.graph, s.Input)
 	return p, err
 }
 

@@ -238,3 +238,24 @@ func (r *Run) count(n *node) {
 		r.waiting++
 	}
 }
+
+// UndoStep is a completed task that an undo takes back: by Use, or, where that is empty, by the chain of
+// its sub-run.
+type UndoStep struct {
+	Path string
+	Use  string
+	Run  api.RunID
+}
+
+// Undoable returns what an undo would take back now, in the order it would.
+func (r *Run) Undoable() []UndoStep {
+	var out []UndoStep
+	for _, n := range r.undoable() {
+		s := UndoStep{Path: n.path, Run: n.child}
+		if n.task.Undo != nil {
+			s.Use = n.task.Undo.Use
+		}
+		out = append(out, s)
+	}
+	return out
+}
