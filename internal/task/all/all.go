@@ -34,6 +34,7 @@ type Deps struct {
 func Drivers(d Deps) task.Drivers {
 	return task.Drivers{
 		httptask.NewREST(d.Guard),
+		starlarktask.NewDriver(),
 		task.Outside(),
 	}
 }
