@@ -262,6 +262,9 @@ func (d *declared) input(t *sdk.Task) (any, error) {
 	if err := dec.Decode(&in); err != nil {
 		return nil, errs.New(errs.Invalid, "input of %s: %w", d.spec.Name, err)
 	}
+	if in == nil {
+		in = map[string]any{} // nothing was given
+	}
 	if d.with == nil {
 		return in, nil
 	}

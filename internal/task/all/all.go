@@ -34,6 +34,7 @@ type Deps struct {
 func Drivers(d Deps) task.Drivers {
 	return task.Drivers{
 		httptask.NewREST(d.Guard),
+		exectask.NewDriver(d.Shim, d.Work),
 		starlarktask.NewDriver(),
 		task.Outside(),
 	}
