@@ -197,7 +197,7 @@ func ParseDuration(s string) (time.Duration, error) {
 // Methods lists every method that has a route or that a policy must know, for the gateway, the OpenAPI
 // document and the SDK.
 var Methods = []bus.Declared{
-	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
+	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
 	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,

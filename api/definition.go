@@ -31,10 +31,11 @@ const (
 	KindWorkflow     = "Workflow"
 	KindResourceType = "ResourceType"
 	KindPreset       = "Preset"
+	KindTaskType     = "TaskType"
 )
 
 // Kinds lists the kinds that can be applied.
-var Kinds = []string{KindWorkflow, KindResourceType, KindPreset}
+var Kinds = []string{KindWorkflow, KindResourceType, KindPreset, KindTaskType}
 
 // SourceFile is a file with one or more documents.
 type SourceFile struct {

@@ -105,6 +105,13 @@ type Approval struct {
 	Show      any       `json:"show,omitempty"`  // what to decide about
 	Asked     time.Time `json:"asked"`
 	Expires   time.Time `json:"expires,omitzero"`
+	// Quorum is how many must approve; By are those who have.
+	Quorum int      `json:"quorum"`
+	By     []string `json:"by,omitempty"`
+	// Form is the JSON Schema of what who approves has to fill in.
+	Form json.RawMessage `json:"form,omitempty"`
+	// Digest binds the decision to what was shown; who decides names it.
+	Digest string `json:"digest,omitempty"`
 }
 
 // RunEvent is one thing that happened in a run.
@@ -264,8 +271,10 @@ type DecideIn struct {
 
 // DecideBody is a decision.
 type DecideBody struct {
-	Task   string `json:"task" doc:"Path of the approval task" minLength:"1"`
-	Reason string `json:"reason,omitempty" maxLength:"1000"`
+	Task   string          `json:"task" doc:"Path of the approval task" minLength:"1"`
+	Reason string          `json:"reason,omitempty" maxLength:"1000"`
+	Form   json.RawMessage `json:"form,omitempty" doc:"What the approval's form asks"`
+	Digest string          `json:"digest,omitempty" doc:"The digest that was shown, where the approval has one" maxLength:"200"`
 }
 
 // PlanWorkflowIn asks what a run of a published workflow would do with inputs.
@@ -285,9 +294,25 @@ type WorkflowPlan struct {
 // PlanWorkflow says what a run would do, and starts nothing.
 var PlanWorkflow = bus.Method[PlanWorkflowIn, WorkflowPlan]{Name: "workflow.plan", Perm: bus.System, Doc: "Say what a run of a workflow would do."}
 
+// SignalRunIn gives data to a run that waits for it, or will.
+type SignalRunIn struct {
+	NS
+	ID   RunID `path:"id"`
+	Body SignalBody
+}
+
+// SignalBody is a signal.
+type SignalBody struct {
+	Name string          `json:"name" minLength:"1" maxLength:"200"`
+	Data json.RawMessage `json:"data,omitempty" doc:"The out of the task that waits for it"`
+}
+
 // The run methods.
 var (
-	StartRun = bus.Method[StartRunIn, Run]{Name: "run.start", HTTP: "POST /v1/namespaces/{namespace}/runs", Status: 201, Direct: true,
+	PauseRun  = bus.Method[CancelRunIn, Run]{Name: "run.pause", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/pause", Perm: "run.cancel", Doc: "Let nothing new start in a run; what runs goes on."}
+	ResumeRun = bus.Method[CancelRunIn, Run]{Name: "run.resume", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/resume", Perm: "run.cancel", Doc: "Let a paused run go on."}
+	SignalRun = bus.Method[SignalRunIn, Run]{Name: "run.signal", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/signal", Perm: "run.start", Doc: "Give a signal to a run."}
+	StartRun  = bus.Method[StartRunIn, Run]{Name: "run.start", HTTP: "POST /v1/namespaces/{namespace}/runs", Status: 201, Direct: true,
 		Doc: "Start a run of a workflow. It is accepted, and will end, once this answers."}
 	GetRun        = bus.Method[GetRunIn, Run]{Name: "run.get", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}", Perm: "run.read", Doc: "Get a run."}
 	ListRuns      = bus.Method[ListRunsIn, Page[Run]]{Name: "run.list", HTTP: "GET /v1/namespaces/{namespace}/runs", Perm: "run.read", Doc: "List runs, newest first."}
@@ -308,6 +333,17 @@ type ListApprovalsIn struct {
 	NS
 	Paging
 }
+
+// Emitted is an event that a task of type emit published.
+type Emitted struct {
+	Run  RunID           `json:"run"`
+	Task string          `json:"task"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// TaskEmitted is published by tasks of type emit.
+var TaskEmitted = bus.Event[Emitted]{Name: "workflow.task.emitted", Doc: "A task published an event of its own."}
 
 // RunFinished is published when a run reached its final state, each time it does (a retried run ends
 // again). Outputs are included.

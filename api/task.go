@@ -38,7 +38,9 @@ type Assignment struct {
 	Workflow  string `json:"workflow"`
 	Task      string `json:"task"` // path
 	Type      string `json:"type"`
-	Attempt   int    `json:"attempt"`
+	// Version is that of a declared task type; 0 is the newest, or a type that is built in.
+	Version int `json:"version,omitempty"`
+	Attempt int `json:"attempt"`
 	// Key is the same on every attempt of this task: use it as idempotency key towards other systems.
 	Key string `json:"key"`
 	// Fence rises with every attempt of every task of the installation: a system that remembers the

@@ -43,6 +43,9 @@ type Worker struct {
 	Slots int
 	// Types are what it can do.
 	Types []TaskType
+	// Find, where set, returns the type of a task that is none of Types; the worker then takes tasks of
+	// every type. Its error is the attempt's failure.
+	Find func(ctx context.Context, a *api.Assignment) (TaskType, error)
 	// Grace is how long attempts may take to end once Run's context ended; 0 is 10s.
 	Grace time.Duration
 	// Context, where set, returns the context an attempt starts with, made from its parent.
@@ -153,5 +156,8 @@ func (w *Worker) session() (*session, error) {
 		s.names = append(s.names, name)
 	}
 	slices.Sort(s.names)
+	if s.asks = s.names; w.Find != nil {
+		s.asks = nil // any
+	}
 	return s, nil
 }

@@ -22,6 +22,12 @@ const maxWords = 32 << 10
 // attempt carries a out and returns what to report. ctx is the attempt's, life the session's.
 func (s *session) attempt(ctx, life context.Context, a *api.Assignment) api.Result {
 	typ := s.types[a.Type]
+	if typ == nil && s.Find != nil {
+		var err error
+		if typ, err = s.Find(ctx, a); err != nil {
+			return failed(a.Token, FailureOf(err))
+		}
+	}
 	if typ == nil {
 		return failed(a.Token, api.Failure{Type: FailUnknown,
 			Message: fmt.Sprintf("worker %s has no task type %q", s.Name, a.Type),

@@ -17,6 +17,7 @@ type session struct {
 	Worker  // with defaults filled in
 	types   map[string]TaskType
 	names   []string
+	asks    []string // the types it asks the engine for; none is any
 	runners sync.WaitGroup
 
 	mu       sync.Mutex
@@ -142,7 +143,7 @@ func (s *session) report() batch {
 
 func (s *session) poll(ctx, life context.Context, b batch) (api.PollOut, error) {
 	in := api.PollIn{NS: api.NS{Namespace: s.Namespace}, Pool: s.Pool,
-		Body: api.PollBody{Worker: s.Name, Types: s.names, Max: b.max}}
+		Body: api.PollBody{Worker: s.Name, Types: s.asks, Max: b.max}}
 	limit := callTime
 	if b.long {
 		in.Body.Wait = api.Duration(pollWait)

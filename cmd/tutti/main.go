@@ -14,6 +14,7 @@ import (
 	"tutti/internal/request"
 	"tutti/internal/resource"
 	"tutti/internal/shim"
+	"tutti/internal/task/all"
 	"tutti/internal/workflow"
 	"tutti/internal/workflow/definition"
 )
@@ -32,6 +33,7 @@ func run() int {
 	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
 	c.Schemas[api.KindWorkflow] = definition.Schema()
+	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	c.More = demoCommands(c)
 	return cli.Main(ctx, c)
 }
@@ -39,7 +41,7 @@ func run() int {
 // serve runs the server as the flags say.
 func serve(ctx context.Context, f cli.ServeFlags) error {
 	return app.Run(ctx, app.Config{
-		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial,
+		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial, TaskTypes: f.TaskTypes,
 		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
 		Notify:   notify.Config{SMTP: f.SMTP, From: f.From},
 		Request:  request.Config{Notify: f.Notify},

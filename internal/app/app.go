@@ -80,6 +80,7 @@ type platform struct {
 	box      *secretbox.Box
 	guard    *netguard.Guard
 	tasks    task.Registry
+	drivers  task.Drivers // of declared task types
 	stores   map[string]*store.DB
 	parts    []part
 	built    []service.Service // of parts, in their order
@@ -121,7 +122,7 @@ func (p *platform) open(ctx context.Context, clock *stopwatch) (err error) {
 		return err
 	}
 	clock.lap("bus and blobs")
-	if p.tasks, err = p.types(); err != nil {
+	if p.tasks, p.drivers, err = p.types(); err != nil {
 		return err
 	}
 	if err = p.build(ctx); err != nil {

@@ -37,6 +37,9 @@ type Config struct {
 	// AllowDial are the special addresses that tasks may reach all the same: "10.0.0.0/8:443", and so on;
 	// see netguard.Parse.
 	AllowDial []string
+	// TaskTypes is a folder whose *.yaml files declare task types; they are applied when they change. ""
+	// is none.
+	TaskTypes string
 	// MaxFile bounds an uploaded file, in bytes; 0 is 256 MiB.
 	MaxFile int64
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"tutti/internal/definition"
+	"tutti/internal/dropin"
 	"tutti/internal/file"
 	"tutti/internal/gateway"
 	"tutti/internal/identity"
@@ -21,6 +22,7 @@ func (p *platform) list() []part {
 	c := p.c
 	return []part{
 		back("definition", definition.Migrations, func() build { return definition.New }),
+		back("dropin", nil, func() build { return dropin.New(p.dropin()) }).withoutDatabase(),
 		back("file", file.Migrations, func() build { return file.New(p.blobs) }),
 		back("identity", identity.Migrations, func() build { return identity.New(p.identity()) }),
 		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }),
@@ -30,7 +32,7 @@ func (p *platform) list() []part {
 		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
 		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }),
-		front("worker", func() build { return worker.New(p.tasks.Types(), c.Worker) }),
+		front("worker", func() build { return worker.New(p.tasks.Types(), p.drivers, c.Worker) }),
 		front("gateway", func() build { return p.gateway }).startedOnce(),
 	}
 }
@@ -87,6 +89,14 @@ func (p *platform) identity() identity.Config {
 
 func (p *platform) workflow() workflow.Config {
 	c := p.c.Workflow
-	c.Types = p.tasks.Specs()
+	c.Types, c.Drivers = p.tasks.Specs(), p.drivers
+	return c
+}
+
+func (p *platform) dropin() dropin.Config {
+	c := dropin.Config{Drivers: p.drivers, Dir: p.c.TaskTypes}
+	for _, t := range append(p.tasks.Specs(), workflow.Native()...) {
+		c.Taken = append(c.Taken, t.Name)
+	}
 	return c
 }

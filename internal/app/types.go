@@ -8,15 +8,17 @@ import (
 	"tutti/internal/task/all"
 )
 
-// types returns the task types that the server runs, and that the engine knows.
-func (p *platform) types() (task.Registry, error) {
+// types returns the task types that the server runs, and that the engine knows, and the drivers of
+// those that are declared in documents.
+func (p *platform) types() (task.Registry, task.Drivers, error) {
 	shim := p.c.Shim
 	if len(shim) == 0 {
 		self, err := os.Executable()
 		if err != nil {
-			return task.Registry{}, fmt.Errorf("find this program: %w", err)
+			return task.Registry{}, nil, fmt.Errorf("find this program: %w", err)
 		}
 		shim = []string{self, "shim"}
 	}
-	return all.Types(all.Deps{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}), nil
+	d := all.Deps{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
+	return all.Types(d), all.Drivers(d), nil
 }

@@ -42,12 +42,12 @@ var layers = []layer{
 	{name: "service", packages: []string{"internal/service"}},
 	{name: "seams", packages: []string{"internal/task"}},
 	{name: "engine", peers: true, only: []string{"leaves", "bus", "api", "documents"}, packages: []string{
-		"internal/workflow/expr", "internal/workflow/dag", "internal/workflow/definition", "internal/workflow/core",
+		"internal/workflow/expr", "internal/workflow/dag", "internal/workflow/definition", "internal/workflow/core", "internal/workflow/simulate",
 	}},
 	{name: "drivers", packages: []string{"internal/task/*task/..."}, wired: true,
 		remedy: "drivers do not know each other: share through the seam internal/task"},
 	{name: "services", packages: []string{
-		"internal/workflow/...", "internal/worker/...", "internal/definition/...", "internal/request/...", "internal/resource/...",
+		"internal/workflow/...", "internal/worker/...", "internal/definition/...", "internal/dropin/...", "internal/request/...", "internal/resource/...",
 		"internal/file/...", "internal/logs/...", "internal/notify/...", "internal/presence/...", "internal/identity/...",
 		"internal/secret/...", "internal/gateway/...",
 	}, remedy: "services do not know each other: declare the call or the event in api and make it on the bus"},
@@ -72,6 +72,7 @@ var pure = map[string]struct{ deterministic bool }{
 	"internal/workflow/dag":        {deterministic: true},
 	"internal/workflow/definition": {deterministic: true},
 	"internal/workflow/core":       {deterministic: true},
+	"internal/workflow/simulate":   {deterministic: true},
 }
 
 // impure are the imports that reach outside a process or differ from run to run. A name covers

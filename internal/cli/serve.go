@@ -35,6 +35,8 @@ type ServeFlags struct {
 	// TLSCert and TLSKey are PEM files. Secure says that browsers come over TLS through a proxy.
 	TLSCert, TLSKey string
 	Secure          bool
+	// TaskTypes is a folder of task types that are applied when they change; "" is none.
+	TaskTypes string
 	// MaxFile bounds an uploaded file, in bytes.
 	MaxFile int64
 	// Log takes what happens.
@@ -75,6 +77,7 @@ func (l *line) serveCommand() *cobra.Command {
 	s.StringVar(&f.TLSKey, "tls-key", l.Env("TUTTI_TLS_KEY"), "PEM file with its key")
 	s.BoolVar(&f.Secure, "behind-tls", false, "a proxy in front serves TLS: mark cookies as secure")
 	s.Int64Var(&f.MaxFile, "max-file", 0, "largest file to take, in bytes (default 256 MiB)")
+	s.StringVar(&f.TaskTypes, "task-types", l.Env("TUTTI_TASK_TYPES"), "folder of task types (*.yaml) to apply when they change")
 	s.StringVar(&format, "log-format", cmp.Or(l.Env("TUTTI_LOG_FORMAT"), "text"), "text|json")
 	s.StringVar(&level, "log-level", cmp.Or(l.Env("TUTTI_LOG_LEVEL"), "warn"), "debug|info|warn|error")
 	run := cmd.RunE

@@ -1,7 +1,8 @@
 // Package worker is the service that runs task types inside the server: a sdk.Worker over the bus, for
-// all namespaces and one pool. It takes attempts from the engine as the service it is; what a task
+// all namespaces and one pool. Besides the types that are built in it runs those declared in documents,
+// in the version an attempt names. It takes attempts from the engine as the service it is; what a task
 // calls on the bus, it calls as its run, with the run's grants and trace. It owns no tables, answers
-// no methods and publishes no events.
+// no methods and publishes no events; it asks definition.get.
 package worker
 
 import (
@@ -11,7 +12,10 @@ import (
 
 	"tutti/api"
 	"tutti/bus"
+	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/service"
+	"tutti/internal/task"
 	"tutti/sdk"
 )
 
@@ -32,10 +36,10 @@ type Config struct {
 // DefaultSlots is what Config.Slots 0 means.
 const DefaultSlots = 256
 
-// New returns what builds the service that runs types.
-func New(types []sdk.TaskType, cfg Config) func(service.Deps) (service.Service, error) {
+// New returns what builds the service that runs types, and what the drivers carry out.
+func New(types []sdk.TaskType, drivers task.Drivers, cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
-		return &Service{sdk.Worker{
+		return &Service{sdk.Worker{Find: declared(d.Bus, drivers),
 			Transport: transport{d.Bus}, Namespace: "*", Pool: cfg.Pool, Name: cfg.Name, Types: types,
 			Slots: cmp.Or(max(cfg.Slots, 0), DefaultSlots), Grace: cfg.Grace, Context: asRun, Log: d.Log,
 		}}, nil
@@ -47,6 +51,29 @@ type Service struct{ worker sdk.Worker }
 
 // Run carries out tasks until ctx ends.
 func (s *Service) Run(ctx context.Context) error { return s.worker.Run(bus.AsService(ctx, "worker")) }
+
+// declared returns what finds the types that documents declare.
+func declared(b *bus.Bus, drivers task.Drivers) func(context.Context, *api.Assignment) (sdk.TaskType, error) {
+	known := &task.Published[sdk.TaskType]{Bus: b, As: "worker", Read: func(def api.Definition) (sdk.TaskType, error) {
+		doc, err := document.FromJSON(def.Name, def.Document)
+		if err != nil {
+			return nil, err
+		}
+		typ, _, problems := drivers.Compile(doc)
+		if len(problems) > 0 {
+			return nil, errs.New(errs.Invalid, "task type %s, version %d, cannot be used by this version of Tutti", def.Name, def.Version).WithProblems(problems...)
+		}
+		return typ, nil
+	}}
+	return func(ctx context.Context, a *api.Assignment) (sdk.TaskType, error) {
+		v, err := known.Get(ctx, a.Namespace, a.Type, a.Version)
+		if errs.Is(err, errs.NotFound) {
+			return nil, sdk.Fail(sdk.FailUnknown, "there is no task type %q in the server or in namespace %s", a.Type, a.Namespace).
+				WithHint("send the task to a pool whose workers have it")
+		}
+		return v.Type, err
+	}
+}
 
 // asRun lets a task act on the bus as its run.
 func asRun(ctx context.Context, a *api.Assignment) context.Context {

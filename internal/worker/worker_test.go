@@ -107,7 +107,7 @@ func handle(t testing.TB, err error) {
 // run runs the service around f.
 func run(t testing.TB, types []sdk.TaskType, b *bus.Bus, f func()) {
 	t.Helper()
-	s, err := worker.New(types, worker.Config{})(service.Deps{Name: "worker", Bus: b, Log: slog.New(slog.DiscardHandler)})
+	s, err := worker.New(types, nil, worker.Config{})(service.Deps{Name: "worker", Bus: b, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

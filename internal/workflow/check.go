@@ -3,12 +3,10 @@ package workflow
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"tutti/api"
 	"tutti/bus"
-	"tutti/errs"
 	"tutti/internal/document"
 	"tutti/internal/workflow/dag"
 	"tutti/internal/workflow/definition"
@@ -16,26 +14,26 @@ import (
 
 // check says what is wrong with workflow documents, and what their publisher must hold.
 func (s *Service) check(ctx context.Context, in api.CheckIn) (out api.CheckOut, err error) {
-	docs := map[string]*document.Document{}
+	docs := map[string]*document.Document{} // workflows and task types, by kind and name
 	var mine []*document.Document
 	for _, f := range in.Files {
 		ds, problems := document.Parse(f.Name, []byte(f.Text))
 		out.Problems = append(out.Problems, problems...)
 		for _, d := range ds {
+			docs[d.Kind+"/"+d.Name] = d
 			if d.Kind == api.KindWorkflow {
 				mine = append(mine, d)
-				docs[d.Name] = d
 			}
 		}
 	}
+	known := s.known(ctx, in.Namespace, docs)
 	for _, d := range mine {
-		g, problems := definition.Compile(d, s.known(ctx, in.Namespace, docs))
+		g, problems := definition.Compile(d, known)
 		out.Problems = append(out.Problems, problems...)
 		if g == nil {
 			continue
 		}
-		out.Problems = append(out.Problems, s.unsupported(d, g)...)
-		for _, p := range s.permissions(g) {
+		for _, p := range known.permissions(g) {
 			if !slices.Contains(out.Needs, p) {
 				out.Needs = append(out.Needs, p)
 			}
@@ -44,11 +42,29 @@ func (s *Service) check(ctx context.Context, in api.CheckIn) (out api.CheckOut, 
 	return out, nil
 }
 
-// known finds workflows among docs first, then among what was applied.
+// known finds workflows and task types among docs first, then among what was applied.
 func (s *Service) known(ctx context.Context, namespace string, docs map[string]*document.Document) known {
-	return known{s.types, func(name string) (inputs, outputs json.RawMessage, ok bool) {
+	return known{s.types, func(name string) (api.TaskType, bool) {
+		if d := docs[api.KindTaskType+"/"+name]; d != nil {
+			t, err := s.cfg.Drivers.Spec(d.JSON)
+			return t, err == nil // its own problems are reported where it stands
+		}
+		v, err := s.declared.Get(ctx, namespace, name, 0)
+		return v.Type, err == nil
+	}, func() []string {
+		names, err := s.declared.Names(ctx, namespace)
+		if err != nil {
+			return nil // they are for a hint
+		}
+		for _, d := range docs {
+			if d.Kind == api.KindTaskType {
+				names = append(names, d.Name)
+			}
+		}
+		return names
+	}, func(name string) (inputs, outputs json.RawMessage, ok bool) {
 		var raw []byte
-		if d := docs[name]; d != nil {
+		if d := docs[api.KindWorkflow+"/"+name]; d != nil {
 			raw = d.JSON
 		} else {
 			def, err := s.fetch(ctx, namespace, name)
@@ -57,28 +73,9 @@ func (s *Service) known(ctx context.Context, namespace string, docs map[string]*
 			}
 			raw = def.Document
 		}
-		var doc struct {
-			Inputs  json.RawMessage            `json:"inputs"`
-			Outputs map[string]json.RawMessage `json:"outputs"`
-		}
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			return nil, nil, true // its own problems are reported where it stands
-		}
-		return doc.Inputs, outputsSchema(doc.Outputs), true
+		inputs, outputs = definition.Contract(raw)
+		return inputs, outputs, true
 	}}
-}
-
-// outputsSchema says which outputs a workflow has; their types are not known.
-func outputsSchema(outputs map[string]json.RawMessage) json.RawMessage {
-	props := make(map[string]any, len(outputs))
-	for k := range outputs {
-		props[k] = map[string]any{}
-	}
-	b, err := json.Marshal(map[string]any{"type": "object", "additionalProperties": false, "properties": props})
-	if err != nil {
-		return nil
-	}
-	return b
 }
 
 // fetch gets a published workflow, as the engine.
@@ -95,52 +92,6 @@ func each(g *dag.Graph, f func(*dag.Task)) {
 	}
 }
 
-// permissions returns what the publisher of g must hold for the task types it uses.
-func (s *Service) permissions(g *dag.Graph) (out []string) {
-	need := func(use string) {
-		if p := s.types.all[use].Perm; p != "" && !slices.Contains(out, p) {
-			out = append(out, p)
-		}
-	}
-	each(g, func(t *dag.Task) {
-		need(t.Use)
-		if t.Undo != nil {
-			need(t.Undo.Use)
-		}
-	})
-	return out
-}
-
-// unsupported refuses what the language has and this version of the engine does not carry out yet,
-// rather than ignoring it.
-func (s *Service) unsupported(d *document.Document, g *dag.Graph) (out []errs.Problem) {
-	no := func(pointer, what string) {
-		out = append(out, errs.Problem{Location: d.At(pointer), Message: what + " is not available in this version", Hint: "remove it"})
-	}
-	if g.Limit != nil {
-		no("/limit", "limit")
-	}
-	each(g, func(t *dag.Task) {
-		at := pathPointer(t)
-		if t.Limit != nil {
-			no(at+"/limit", "limit")
-		}
-		if t.Once != nil {
-			no(at+"/once", "once")
-		}
-	})
-	return out
-}
-
-// pathPointer returns the JSON pointer of a task in its document.
-func pathPointer(t *dag.Task) string {
-	p := "/tasks/" + t.ID
-	for o := t.Scope.Owner; o != nil; o = o.Scope.Owner {
-		p = "/tasks/" + o.ID + p
-	}
-	return p
-}
-
 // plan says what a run would do.
 func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.WorkflowPlan, err error) {
 	def, err := s.fetch(ctx, in.Namespace, in.Workflow)
@@ -151,7 +102,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 	if err != nil {
 		return out, err
 	}
-	if _, err := checkedInputs(g, in.Inputs); err != nil {
+	if _, err := definition.CheckInputs(g, in.Inputs); err != nil {
 		return out, err
 	}
 	out.Version = def.Version
@@ -174,30 +125,5 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 	}
 	walk(g.Tasks, "")
 	walk(g.Finally, "finally.")
-	return out, nil
-}
-
-// checkedInputs fills in the defaults of a workflow's inputs and validates them. It returns
-// errs.Invalid with every problem.
-func checkedInputs(g *dag.Graph, raw json.RawMessage) (json.RawMessage, error) {
-	var v any = map[string]any{}
-	if len(raw) > 0 && string(raw) != "null" {
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return nil, errs.New(errs.Invalid, "inputs are not JSON: %w", err)
-		}
-	}
-	if _, ok := v.(map[string]any); !ok {
-		return nil, errs.New(errs.Invalid, "inputs must be an object")
-	}
-	if g.Inputs != nil {
-		v = document.WithDefaults(g.Inputs, v)
-		if ps := document.CheckValue(g.Inputs, v, "inputs"); len(ps) > 0 {
-			return nil, errs.New(errs.Invalid, "the inputs do not fit workflow %s", g.Name).WithProblems(ps...)
-		}
-	}
-	out, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("inputs: %w", err)
-	}
 	return out, nil
 }

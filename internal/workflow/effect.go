@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"runtime/debug"
-	"time"
 
 	"tutti/api"
 	"tutti/bus"
@@ -23,10 +22,14 @@ func (e *engine) step(b *batch, l *live, by string, f func(now int64) ([]core.Ev
 			e.quarantine(id, err)
 		}
 	}()
-	now := time.Now().UnixMicro()
+	now := e.now().UnixMicro()
 	events, effects, err := f(now)
-	if err != nil || len(events) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(events) == 0 {
+		e.effect(b, l, effects) // a place that is not wanted any more
+		return nil
 	}
 	if events[0].By == "" {
 		events[0].By = by
@@ -83,6 +86,12 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 	if len(ef.CancelAttempts) > 0 {
 		b.release = append(b.release, func() { e.cancelAttempts(run.ID, ef.CancelAttempts) })
 	}
+	for _, r := range ef.Release {
+		e.giveBack(b, l, r)
+	}
+	for _, a := range ef.Acquire {
+		e.acquire(b, l, a)
+	}
 	for _, s := range ef.StartRuns {
 		e.later = append(e.later, func(b *batch) { e.startChild(b, l, s) })
 	}
@@ -107,6 +116,28 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 			})
 		})
 	}
+	for _, m := range ef.Emit {
+		data, err := json.Marshal(api.Emitted{Run: run.ID, Task: m.Path, Type: m.Type, Data: m.Data})
+		if err != nil || len(data) > store.MaxEvent {
+			e.d.Log.Error("event not published", "run", run.ID, "task", m.Path, "bytes", len(data), "err", err)
+			continue
+		}
+		b.records = append(b.records, bus.Record{Type: api.TaskEmitted.Type(), Subject: string(run.ID), Namespace: run.Namespace, Trace: run.Trace, Data: data})
+	}
+	for _, id := range ef.PauseRuns {
+		e.later = append(e.later, func(b *batch) {
+			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return c.Pause(now, "run:"+string(run.ID))
+			})
+		})
+	}
+	for _, id := range ef.ResumeRuns {
+		e.later = append(e.later, func(b *batch) {
+			e.child(b, id, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return c.Resume(now, "run:"+string(run.ID))
+			})
+		})
+	}
 	if ef.Ended {
 		e.ended(b, l)
 	}
@@ -114,12 +145,11 @@ func (e *engine) effect(b *batch, l *live, ef core.Effects) {
 
 // child applies a command to a sub-run; where that is refused, its parent hears how it stands.
 func (e *engine) child(b *batch, id api.RunID, f func(*core.Run, int64) ([]core.Event, core.Effects, error)) {
-	c, err := e.get("", id)
-	if err != nil {
-		e.d.Log.Error("sub-run", "run", id, "err", err)
+	c := e.need(b, id)
+	if c == nil {
 		return
 	}
-	err = e.step(b, c, "", func(now int64) ([]core.Event, core.Effects, error) { return f(c.run, now) })
+	err := e.step(b, c, "", func(now int64) ([]core.Event, core.Effects, error) { return f(c.run, now) })
 	if errs.Is(err, errs.Conflict) && c.run.State.Ended() {
 		e.tellParent(c)
 	}
@@ -160,9 +190,8 @@ func (e *engine) tellParent(l *live) {
 	}
 	v := l.run.View()
 	e.later = append(e.later, func(b *batch) {
-		parent, err := e.get("", p.Run)
-		if err != nil {
-			e.d.Log.Error("parent run", "run", p.Run, "err", err)
+		parent := e.need(b, p.Run)
+		if parent == nil {
 			return
 		}
 		for _, at := range []string{p.Task, p.Task + "#undo"} {
@@ -185,8 +214,8 @@ func (e *engine) cancelAttempts(id api.RunID, refs []core.AttemptRef) {
 		return
 	}
 	e.post(func(b *batch) {
-		l, err := e.get("", id)
-		if err != nil {
+		l := e.need(b, id)
+		if l == nil {
 			return
 		}
 		for _, ref := range queued {

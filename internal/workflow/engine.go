@@ -21,7 +21,9 @@ import (
 // store has.
 type engine struct {
 	d      service.Deps
+	ledger ledger
 	lease  store.Lease
+	until  atomic.Pointer[time.Time] // the lease is ours at least so long
 	graphs *graphs
 	pools  *pools
 
@@ -30,22 +32,31 @@ type engine struct {
 	broken  chan struct{} // closed when a commit failed
 	done    chan struct{} // closed when the engine ended
 	changes *notifier
+	now     func() time.Time
+	// post hands a command to the loop from the committer, which must not wait for the loop.
+	post func(func(*batch))
 
 	committed atomic.Int64 // the last batch that is
 
 	// Owned by the loop:
-	runs     map[api.RunID]*live
-	top      int64
-	timers   timerHeap
-	armed    map[api.RunID]int64 // the timer of each run that counts
-	keys     map[string]madeKey  // of the last minutes
-	oldKeys  map[string]madeKey
-	keysAge  time.Time
-	known    map[string]bool // digests of definitions that are stored
-	poisoned map[api.RunID]error
-	later    []func(*batch) // consequences within the same batch
-	evictAt  int
-	batches  int64
+	runs       map[api.RunID]*live
+	top        int64
+	timers     timerHeap
+	armed      map[api.RunID]int64 // the timer of each run that counts
+	keys       map[string]madeKey  // of the last minutes
+	oldKeys    map[string]madeKey
+	keysBatch  int64           // the last that holds any of oldKeys
+	keysStored bool            // it is committed,
+	keysAge    time.Time       // since then at least
+	known      map[string]bool // digests of definitions that are stored
+	poisoned   map[api.RunID]error
+	later      []func(*batch) // consequences within the same batch
+	failed     error          // of the batch that ends this engine
+	limits     limits
+	onceNew    map[limitKey]onceDone // results of once that may not be committed yet
+	idle       int                   // how many runs are kept that nothing happens in
+	evictAt    int
+	batches    int64
 }
 
 // maxBatch bounds the commands of one commit, so that none waits long for its answer.
@@ -102,11 +113,15 @@ func (e *engine) loop(ctx context.Context) {
 
 // do runs a command and what follows from it in other runs.
 func (e *engine) do(b *batch, f func(*batch)) {
+	b.failed = e.failed
 	f(b)
-	for len(e.later) > 0 {
+	for len(e.later) > 0 && b.failed == nil {
 		g := e.later[0]
 		e.later = e.later[1:]
 		g(b)
+	}
+	if b.failed != nil { // what is in memory is half done from here on
+		e.failed, e.later = b.failed, nil
 	}
 }
 
@@ -119,39 +134,41 @@ func (e *engine) commitAll(ctx context.Context) (failed error) {
 				close(e.broken)
 			}
 		}
-		if failed != nil {
-			for _, f := range b.abandon {
-				f(errs.New(errs.Unavailable, "the engine could not store it and starts again; repeat the call with the same key"))
-			}
-			continue
-		}
-		e.committed.Store(b.id)
-		for _, f := range b.release {
-			f()
-		}
-		for id := range b.touched {
-			e.changes.notify(id)
-			e.d.Bus.Wake(ctx, api.RunChanged(id))
-		}
+		e.settle(ctx, b, failed)
 	}
 	return failed
 }
 
+// settle lets out what a committed batch causes, and then answers those who asked for it; or, where it
+// failed, tells them so.
+func (e *engine) settle(ctx context.Context, b *batch, failed error) {
+	if failed != nil {
+		for _, f := range b.abandon {
+			f(errs.New(errs.Unavailable, "the engine could not store it and starts again; repeat the call with the same key"))
+		}
+		return
+	}
+	e.committed.Store(b.id)
+	for _, f := range b.release {
+		f()
+	}
+	for _, f := range b.answers {
+		f()
+	}
+	for id := range b.touched {
+		e.changes.notify(id)
+		e.d.Bus.Wake(ctx, api.RunChanged(id))
+	}
+}
+
 func (e *engine) commit(ctx context.Context, b *batch) error {
-	if len(b.journal) == 0 && len(b.acts) == 0 {
+	if b.failed != nil {
+		return b.failed
+	}
+	if b.empty() {
 		return nil
 	}
-	err := e.d.DB.Tx(ctx, func(tx *store.Tx) error {
-		stale, err := tx.Fence(e.lease)
-		if err != nil {
-			return err
-		}
-		if stale {
-			return errs.New(errs.Unavailable, "another engine owns the runs now (epoch %d is over)", e.lease.Epoch)
-		}
-		return b.write(tx)
-	})
-	if err != nil {
+	if err := e.ledger.commit(ctx, e.lease, b); err != nil {
 		return fmt.Errorf("commit of %d steps: %w", len(b.journal), err)
 	}
 	return nil
@@ -166,13 +183,8 @@ func submit[T any](ctx context.Context, e *engine, f func(b *batch) (T, error)) 
 	}
 	ch := make(chan result, 1)
 	var zero T
-	cmd := func(b *batch) {
-		v, err := f(b)
-		b.release = append(b.release, func() { ch <- result{v, err} })
-		b.abandon = append(b.abandon, func(cause error) { ch <- result{zero, cause} })
-	}
 	select {
-	case e.inbox <- cmd:
+	case e.inbox <- command(f, func(v T, err error) { ch <- result{v, err} }):
 	case <-e.done:
 		return zero, errs.New(errs.Unavailable, "the engine is starting again")
 	case <-ctx.Done():
@@ -191,8 +203,24 @@ func submit[T any](ctx context.Context, e *engine, f func(b *batch) (T, error)) 
 	}
 }
 
-// post hands a command to the loop from the committer, which must not wait for the loop.
-func (e *engine) post(f func(*batch)) {
+// command makes f a command whose answer is given once its batch, with all that followed, is committed.
+func command[T any](f func(*batch) (T, error), answer func(T, error)) func(*batch) {
+	return func(b *batch) {
+		var v T
+		var err error
+		if b.failed == nil {
+			v, err = f(b)
+		}
+		b.answers = append(b.answers, func() { answer(v, err) })
+		b.abandon = append(b.abandon, func(cause error) {
+			var zero T
+			answer(zero, cause)
+		})
+	}
+}
+
+// postSoon is post of an engine that runs.
+func (e *engine) postSoon(f func(*batch)) {
 	go func() {
 		select {
 		case e.inbox <- f:

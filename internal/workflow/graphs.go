@@ -8,7 +8,6 @@ import (
 
 	"tutti/errs"
 	"tutti/internal/document"
-	"tutti/internal/store"
 	"tutti/internal/workflow/dag"
 	"tutti/internal/workflow/definition"
 )
@@ -16,7 +15,8 @@ import (
 // graphs compiles definitions once. Graphs do not change, so all runs of a digest share one.
 type graphs struct {
 	mu    sync.Mutex
-	known map[string]*dag.Graph
+	known map[string]*dag.Graph // those made or used since
+	older map[string]*dag.Graph // was put aside
 	texts map[[32]byte]text
 }
 
@@ -44,13 +44,20 @@ func (g *graphs) keepText(s string, t text) {
 	g.texts[sha256.Sum256([]byte(s))] = t
 }
 
-// maxGraphs bounds the cache; beyond it half is dropped.
+// maxGraphs bounds the cache; half of it, which was not used lately, is dropped at a time. One that a run
+// was just planned with stays: its document may not be stored yet.
 const maxGraphs = 2000
 
 func (g *graphs) cached(digest string) *dag.Graph {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.known[digest]
+	c := g.known[digest]
+	if c == nil {
+		if c = g.older[digest]; c != nil {
+			g.add(digest, c)
+		}
+	}
+	return c
 }
 
 // compile returns the graph of a canonical document that was accepted before.
@@ -69,27 +76,24 @@ func (g *graphs) compile(doc []byte, digest string) (*dag.Graph, error) {
 func (g *graphs) keep(digest string, c *dag.Graph) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.known == nil {
-		g.known = map[string]*dag.Graph{}
-	}
-	if len(g.known) >= maxGraphs {
-		for d := range g.known {
-			if delete(g.known, d); len(g.known) < maxGraphs/2 {
-				break
-			}
-		}
+	g.add(digest, c)
+}
+
+func (g *graphs) add(digest string, c *dag.Graph) {
+	if g.known == nil || len(g.known) >= maxGraphs/2 {
+		g.known, g.older = map[string]*dag.Graph{}, g.known
 	}
 	g.known[digest] = c
 }
 
 // byDigest returns the graph of a definition that a stored run is pinned to.
-func (g *graphs) byDigest(ctx context.Context, db *store.DB, digest string) (*dag.Graph, error) {
+func (g *graphs) byDigest(ctx context.Context, of definitions, digest string) (*dag.Graph, error) {
 	if c := g.cached(digest); c != nil {
 		return c, nil
 	}
-	doc, err := definitionOf(ctx, db, digest)
+	doc, err := of.definition(ctx, digest)
 	if err != nil {
-		return nil, err
+		return nil, readable(err)
 	}
 	return g.compile([]byte(doc), digest)
 }

@@ -33,15 +33,18 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.ListApprovals.Handle(ctx, b, s.approvals),
 		api.Find("run").Handle(ctx, b, s.findRuns),
 		api.CancelRun.Handle(ctx, b, with(e, s.cancel)),
+		api.PauseRun.Handle(ctx, b, with(e, s.pause)),
+		api.ResumeRun.Handle(ctx, b, with(e, s.resume)),
+		api.SignalRun.Handle(ctx, b, with(e, s.signal)),
 		api.RetryRun.Handle(ctx, b, with(e, s.retry)),
 		api.UndoRun.Handle(ctx, b, with(e, s.undo)),
 		api.ApproveTask.Handle(ctx, b, with(e, s.approve)),
 		api.RejectTask.Handle(ctx, b, with(e, s.reject)),
 		api.PollTasks.Handle(ctx, b, with(e, s.poll)),
-		api.Heartbeat.Handle(ctx, b, with(e, s.heartbeat)),
-		api.SetVars.Handle(ctx, b, with(e, s.setVars)),
-		api.AppendLog.Handle(ctx, b, with(e, s.appendLog)),
-		api.CompleteTask.Handle(ctx, b, with(e, s.complete)),
+		api.Heartbeat.Handle(ctx, b, owning(e, s.heartbeat)),
+		api.SetVars.Handle(ctx, b, owning(e, s.setVars)),
+		api.AppendLog.Handle(ctx, b, owning(e, s.appendLog)),
+		api.CompleteTask.Handle(ctx, b, owning(e, s.complete)),
 		api.ListTaskTypes.Handle(ctx, b, s.listTypes),
 	)
 }
@@ -50,11 +53,23 @@ func with[In, Out any](e *engine, f func(context.Context, *engine, In) (Out, err
 	return func(ctx context.Context, in In) (Out, error) { return f(ctx, e, in) }
 }
 
-func (s *Service) listTypes(context.Context, api.ListTaskTypesIn) (p api.Page[api.TaskType], err error) {
-	for _, name := range s.types.sorted {
-		p.Items = append(p.Items, s.types.all[name])
+// owning is with for what rests on the state in memory: an engine that may have lost its lease, because
+// it stood still for a while, must not tell anybody anything from it.
+func owning[In, Out any](e *engine, f func(context.Context, *engine, In) (Out, error)) func(context.Context, In) (Out, error) {
+	return func(ctx context.Context, in In) (out Out, err error) {
+		if !e.owns() {
+			return out, errNotOwner
+		}
+		return f(ctx, e, in)
 	}
-	return p, nil
+}
+
+var errNotOwner = errs.New(errs.Unavailable, "the engine is starting again")
+
+// owns says that the lease is still held for sure.
+func (e *engine) owns() bool {
+	until := e.until.Load()
+	return until == nil || time.Now().Before(*until)
 }
 
 // act carries out what a person commands of a run, with an audit row, and returns the run.
@@ -65,20 +80,26 @@ func (s *Service) act(ctx context.Context, e *engine, namespace string, id api.R
 	}
 	c, _ := bus.CallerFrom(ctx)
 	_, err = submit(ctx, e, func(b *batch) (struct{}, error) {
-		l, err := e.get(namespace, id)
-		if err != nil {
-			return struct{}{}, err
-		}
-		if err := e.step(b, l, c.Subject, func(now int64) ([]core.Event, core.Effects, error) { return f(l.run, now) }); err != nil {
-			return struct{}{}, err
-		}
-		b.acts = append(b.acts, store.ActBy{Caller: c, Trace: l.run.Trace, Act: store.Act{Namespace: l.run.Namespace, Action: action, Object: string(id), Detail: detail}})
-		return struct{}{}, nil
+		return struct{}{}, e.act(b, c, namespace, id, store.Act{Action: action, Detail: detail}, f)
 	})
 	if err != nil {
 		return api.Run{}, err
 	}
 	return s.read(ctx, namespace, id)
+}
+
+// act applies what a person commands of a run.
+func (e *engine) act(b *batch, c bus.Caller, namespace string, id api.RunID, a store.Act, f func(r *core.Run, now int64) ([]core.Event, core.Effects, error)) error {
+	l, err := e.get(namespace, id)
+	if err != nil {
+		return err
+	}
+	if err := e.step(b, l, c.Subject, func(now int64) ([]core.Event, core.Effects, error) { return f(l.run, now) }); err != nil {
+		return err
+	}
+	a.Namespace, a.Object = l.run.Namespace, string(id)
+	b.acts = append(b.acts, store.ActBy{Caller: c, Trace: l.run.Trace, Act: a})
+	return nil
 }
 
 func (s *Service) cancel(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {
@@ -163,7 +184,51 @@ func (s *Service) decide(ctx context.Context, e *engine, in api.DecideIn, yes bo
 	}
 	action := map[bool]string{true: "run.approve", false: "run.reject"}[yes]
 	return s.act(ctx, e, in.Namespace, in.ID, action, in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-		return r.Decide(now, in.Body.Task, d, yes, in.Body.Reason)
+		if yes {
+			if err := checkForm(r, in.Body); err != nil {
+				return nil, core.Effects{}, err
+			}
+		}
+		return r.Decide(now, in.Body.Task, d, core.Decision{Approve: yes, Why: in.Body.Reason, Form: in.Body.Form, Digest: in.Body.Digest})
+	})
+}
+
+// checkForm validates what an approval's form asks.
+func checkForm(r *core.Run, d api.DecideBody) error {
+	a := r.Approval(d.Task)
+	if a == nil || len(a.Form) == 0 {
+		if len(d.Form) > 0 {
+			return errs.New(errs.Invalid, "%s asks for no form", d.Task)
+		}
+		return nil
+	}
+	var v any = map[string]any{}
+	if len(d.Form) > 0 {
+		if err := json.Unmarshal(d.Form, &v); err != nil {
+			return errs.New(errs.Invalid, "form: %w", err)
+		}
+	}
+	if ps := document.CheckValue(a.Form, v, "body.form"); len(ps) > 0 {
+		return errs.New(errs.Invalid, "the form of %s is not filled in as it asks", d.Task).WithProblems(ps...)
+	}
+	return nil
+}
+
+func (s *Service) pause(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.pause", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Pause(now, bus.Subject(ctx))
+	})
+}
+
+func (s *Service) resume(ctx context.Context, e *engine, in api.CancelRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.resume", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Resume(now, bus.Subject(ctx))
+	})
+}
+
+func (s *Service) signal(ctx context.Context, e *engine, in api.SignalRunIn) (api.Run, error) {
+	return s.act(ctx, e, in.Namespace, in.ID, "run.signal", map[string]any{"name": in.Body.Name}, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+		return r.Signal(now, in.Body.Name, in.Body.Data, bus.Subject(ctx))
 	})
 }
 
@@ -194,6 +259,9 @@ func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.P
 	}
 	var timeout <-chan time.Time
 	for {
+		if !e.owns() {
+			return out, errNotOwner
+		}
 		taken, wake := e.pools.take(in.Pool, in.Namespace, worker, types, min(in.Body.Max, maxBatch))
 		if len(taken) > 0 {
 			out.Assignments = s.assign(ctx, e, in, taken)
@@ -217,22 +285,28 @@ func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.P
 		case <-ctx.Done():
 			return out, nil
 		case <-e.done:
-			return out, errs.New(errs.Unavailable, "the engine is starting again")
+			return out, errNotOwner
 		}
 	}
 }
 
 // report takes the results of a worker in one command and returns those that counted for nothing.
 func (e *engine) report(ctx context.Context, namespace, worker string, rs []api.Result) ([]api.Refusal, error) {
-	return submit(ctx, e, func(b *batch) (refused []api.Refusal, err error) {
-		for _, r := range rs {
-			if err := e.result(b, namespace, worker, r); err != nil {
-				p := errs.Public(err)
-				refused = append(refused, api.Refusal{Token: r.Token, Kind: p.Kind, Why: p.Msg})
-			}
+	return submit(ctx, e, func(b *batch) ([]api.Refusal, error) { return e.results(b, namespace, worker, rs) })
+}
+
+func (e *engine) results(b *batch, namespace, worker string, rs []api.Result) (refused []api.Refusal, err error) {
+	for _, r := range rs {
+		err := e.result(b, namespace, worker, r)
+		if errs.Is(err, errs.Unavailable) {
+			return nil, err // the worker repeats all of it: what counted already is refused then
 		}
-		return refused, nil
-	})
+		if err != nil {
+			p := errs.Public(err)
+			refused = append(refused, api.Refusal{Token: r.Token, Kind: p.Kind, Why: p.Msg})
+		}
+	}
+	return refused, nil
 }
 
 // result applies one result to its run.
@@ -263,6 +337,9 @@ func (e *engine) holder(namespace, token string) (run api.RunID, ref core.Attemp
 		return run, a.AttemptRef, nonce, nil
 	}
 	l, lerr := e.get(namespace, run)
+	if errs.Is(lerr, errs.Unavailable) {
+		return "", ref, "", lerr
+	}
 	if lerr != nil {
 		return "", ref, "", err
 	}
@@ -279,7 +356,7 @@ func (s *Service) assign(ctx context.Context, e *engine, in api.PollIn, taken []
 	out := make([]api.Assignment, 0, len(taken))
 	for _, a := range taken {
 		as := api.Assignment{
-			Token: a.token, Run: a.meta.ID, Namespace: a.meta.Namespace, Workflow: a.meta.Workflow, Task: a.Path, Type: a.Use, Attempt: a.Attempt,
+			Token: a.token, Run: a.meta.ID, Namespace: a.meta.Namespace, Workflow: a.meta.Workflow, Task: a.Path, Type: a.Use, Version: a.meta.Types[a.Use].Version, Attempt: a.Attempt,
 			Key: a.Key, Fence: e.pools.nextFence(), With: a.Input, Vars: a.Vars, Trace: a.meta.Trace, Requester: a.meta.Requester, Request: a.meta.Request,
 			Timeout: api.Duration(time.Duration(a.Timeout) * time.Microsecond),
 		}
@@ -297,7 +374,11 @@ func (s *Service) assign(ctx context.Context, e *engine, in api.PollIn, taken []
 
 // admit checks that the run may use the task type, and puts its secrets in.
 func (s *Service) admit(ctx context.Context, a *attempt, pool string, inside bool, as *api.Assignment) error {
-	if p := s.types.all[a.Use].Perm; p != "" {
+	p, err := s.perm(ctx, a)
+	if err != nil {
+		return fmt.Errorf("task type %s: %w", a.Use, err)
+	}
+	if p != "" {
 		run := bus.Caller{Subject: "run:" + string(a.meta.ID), Grants: []bus.Grant{{Namespace: a.meta.Namespace, Role: a.meta.Role}}}
 		if err := api.Allow(run, p, a.meta.Namespace); err != nil {
 			return errs.New(errs.Denied, "the run works with the role %s, which may not use %s", a.meta.Role, a.Use).WithHint("the workflow must be published by somebody who may (%s)", p)
@@ -372,42 +453,48 @@ func (s *Service) heartbeat(ctx context.Context, e *engine, in api.HeartbeatIn) 
 	if len(young) == 0 {
 		return out, nil
 	}
-	_, err := submit(ctx, e, func(b *batch) (struct{}, error) {
-		for _, a := range young {
-			l, err := e.get("", a.meta.ID)
-			if err != nil {
-				continue
-			}
-			_, nonce, _ := splitToken(a.token)
-			err = e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) {
-				return l.run.Claim(now, a.AttemptRef, nonce, a.worker)
-			})
-			if err != nil && !errs.Is(err, errs.Conflict) { // over already
-				return struct{}{}, err
-			}
-		}
-		return struct{}{}, nil
-	})
+	_, err := submit(ctx, e, func(b *batch) (struct{}, error) { return struct{}{}, e.claimed(b, young) })
 	return out, err
+}
+
+// claimed makes claims durable that have lived for longer than a heartbeat.
+func (e *engine) claimed(b *batch, young []*attempt) error {
+	for _, a := range young {
+		l := e.need(b, a.meta.ID)
+		if l == nil {
+			continue
+		}
+		_, nonce, _ := splitToken(a.token)
+		err := e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) {
+			return l.run.Claim(now, a.AttemptRef, nonce, a.worker)
+		})
+		if err != nil && !errs.Is(err, errs.Conflict) && !errs.Is(err, errs.NotFound) { // over already
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Service) setVars(ctx context.Context, e *engine, in api.SetVarsIn) (api.Nothing, error) {
 	return submit(ctx, e, func(b *batch) (api.Nothing, error) {
-		run, ref, nonce, err := e.holder(in.Namespace, in.Token)
-		if err != nil {
-			return api.Nothing{}, err
-		}
-		l, err := e.get(in.Namespace, run)
-		if err != nil {
-			return api.Nothing{}, err
-		}
-		worker := bus.Subject(ctx)
-		if a, err := e.pools.claim(in.Namespace, in.Token); err == nil {
-			a.durable, worker = true, a.worker
-		}
-		return api.Nothing{}, e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) {
-			return l.run.SetVars(now, ref, nonce, worker, in.Body)
-		})
+		return api.Nothing{}, e.setVars(b, in.Namespace, in.Token, bus.Subject(ctx), in.Body)
+	})
+}
+
+func (e *engine) setVars(b *batch, namespace, token, worker string, vars map[string]json.RawMessage) error {
+	run, ref, nonce, err := e.holder(namespace, token)
+	if err != nil {
+		return err
+	}
+	l, err := e.get(namespace, run)
+	if err != nil {
+		return err
+	}
+	if name := e.pools.keep(token); name != "" {
+		worker = name
+	}
+	return e.step(b, l, "", func(now int64) ([]core.Event, core.Effects, error) {
+		return l.run.SetVars(now, ref, nonce, worker, vars)
 	})
 }
 

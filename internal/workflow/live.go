@@ -3,11 +3,11 @@ package workflow
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"tutti/api"
 	"tutti/errs"
-	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 )
 
@@ -37,7 +37,7 @@ type madeKey struct {
 	body string
 }
 
-// maxIdle bounds the runs kept in memory that nothing happens in.
+// maxIdle is how many runs are kept by default in memory that nothing happens in.
 const maxIdle = 2000
 
 // get returns a run, from memory or from the store; namespace "" finds it in any.
@@ -55,11 +55,14 @@ func (e *engine) get(namespace string, id api.RunID) (*live, error) {
 	if namespace == "*" {
 		namespace = ""
 	}
-	s, err := find(ctx, e.d.DB, namespace, id)
+	s, err := e.ledger.find(ctx, namespace, id)
 	if err != nil {
+		return nil, readable(err)
+	}
+	run, err := e.load(ctx, s)
+	if errs.Is(err, errs.Unavailable) {
 		return nil, err
 	}
-	run, err := loadRun(ctx, e.d.DB, e.graphs, s)
 	if err != nil {
 		e.quarantine(id, err)
 		return nil, errs.New(errs.Internal, "run %s cannot be loaded: %w", id, err)
@@ -70,6 +73,25 @@ func (e *engine) get(namespace string, id api.RunID) (*live, error) {
 	return l, nil
 }
 
+// need is get for what follows from a command, which nobody will ask for again: where the store cannot
+// be read, the whole batch fails, and the engine after this one starts from what is stored. It returns
+// nil for a run that cannot be carried on.
+func (e *engine) need(b *batch, id api.RunID) *live {
+	if b.failed != nil {
+		return nil
+	}
+	l, err := e.get("", id)
+	switch {
+	case err == nil:
+		return l
+	case errs.Is(err, errs.Unavailable):
+		b.failed = err
+	default:
+		e.d.Log.Error("a run cannot be told what follows for it", "run", id, "err", err)
+	}
+	return nil
+}
+
 // quarantine puts a run aside that cannot be carried on, so that it stops nothing else.
 func (e *engine) quarantine(id api.RunID, cause error) {
 	e.d.Log.Error("run quarantined", "run", id, "err", cause)
@@ -77,7 +99,7 @@ func (e *engine) quarantine(id api.RunID, cause error) {
 	delete(e.armed, id)
 	e.poisoned[id] = cause
 	go func() {
-		if err := poison(context.Background(), e.d.DB, id, cause); err != nil { // background: it must be noted whoever asked
+		if err := e.ledger.poison(context.Background(), id, cause); err != nil { // background: it must be noted whoever asked
 			e.d.Log.Error("quarantine not stored", "run", id, "err", err)
 		}
 	}()
@@ -91,16 +113,19 @@ func (e *engine) touch(b *batch, l *live) {
 
 // evict puts runs aside that nothing happens in; they are loaded again when something does.
 func (e *engine) evict() {
+	done := e.committed.Load()
+	if len(e.onceNew) > e.idle {
+		maps.DeleteFunc(e.onceNew, func(_ limitKey, o onceDone) bool { return o.batch <= done })
+	}
 	if len(e.runs) <= e.evictAt {
 		return
 	}
-	done := e.committed.Load()
 	for id, l := range e.runs {
 		if l.batch <= done && !l.run.Busy() {
 			delete(e.runs, id)
 		}
 	}
-	e.evictAt = max(2*maxIdle, 2*len(e.runs))
+	e.evictAt = 2 * max(e.idle, len(e.runs))
 }
 
 func project(r *core.Run) projection {
@@ -153,13 +178,20 @@ func (e *engine) project(b *batch, l *live) {
 	b.changed[l] = p
 }
 
-// loadRun makes a run out of its journal.
-func loadRun(ctx context.Context, db *store.DB, gs *graphs, s stored) (*core.Run, error) {
-	g, err := gs.byDigest(ctx, db, s.digest)
+// load makes a run out of its journal. An error that is not errs.Unavailable lies in what is stored.
+func (e *engine) load(ctx context.Context, s stored) (*core.Run, error) {
+	g, err := e.graphs.byDigest(ctx, e.ledger, s.digest)
 	if err != nil {
 		return nil, err
 	}
-	run := core.New(g, gs.inline)
-	err = readJournal(ctx, db, s.n, 0, func(_, at int64, events []core.Event) error { return run.Replay(at, events) })
-	return run, err
+	run := core.New(g, e.graphs.inline)
+	var broken error
+	err = e.ledger.journal(ctx, s.n, 0, func(_, at int64, events []core.Event) error {
+		broken = run.Replay(at, events)
+		return broken
+	})
+	if broken != nil {
+		return nil, broken
+	}
+	return run, readable(err)
 }

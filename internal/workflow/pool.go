@@ -20,6 +20,8 @@ type pools struct {
 	open   map[attemptKey]*attempt // queued or claimed
 	claims map[string]*attempt     // by token
 	fence  int64
+	now    func() time.Time
+	nonce  func() string // that nobody can guess
 }
 
 type attemptKey struct {
@@ -52,7 +54,7 @@ type queue struct {
 }
 
 func newPools(epoch int64) *pools {
-	return &pools{pools: map[string]*pool{}, open: map[attemptKey]*attempt{}, claims: map[string]*attempt{}, fence: epoch << 40}
+	return &pools{pools: map[string]*pool{}, open: map[attemptKey]*attempt{}, claims: map[string]*attempt{}, fence: epoch << 40, now: time.Now, nonce: nonce}
 }
 
 func (p *pools) pool(name string) *pool {
@@ -76,7 +78,7 @@ func (p *pools) add(meta *core.Meta, ds []core.Dispatch, parked func(core.Attemp
 		}
 		p.open[key] = a
 		if d.Claim != "" {
-			a.token, a.worker, a.seen, a.durable = tokenOf(meta.ID, d.Claim), d.Worker, time.Now(), true
+			a.token, a.worker, a.seen, a.durable = tokenOf(meta.ID, d.Claim), d.Worker, p.now(), true
 			a.parked = parked != nil && parked(d.AttemptRef)
 			p.claims[a.token] = a
 			continue
@@ -107,7 +109,7 @@ func (p *pools) take(name, namespace, worker string, types map[string]bool, n in
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.pool(name)
-	now := time.Now()
+	now := p.now()
 	size := 0
 	for idle := 0; len(out) < n && size < maxAnswer && idle < len(q.queues); {
 		k := q.queues[q.turn%len(q.queues)]
@@ -118,7 +120,7 @@ func (p *pools) take(name, namespace, worker string, types map[string]bool, n in
 			continue
 		}
 		idle = 0
-		a.token, a.worker, a.seen = tokenOf(a.meta.ID, nonce()), worker, now
+		a.token, a.worker, a.seen = tokenOf(a.meta.ID, p.nonce()), worker, now
 		p.claims[a.token] = a
 		out = append(out, a)
 		size += len(a.Input)
@@ -159,7 +161,7 @@ func (p *pools) claim(namespace, token string) (*attempt, error) {
 	if a == nil || namespace != "*" && a.meta.Namespace != namespace {
 		return nil, errs.New(errs.Conflict, "this claim is no longer valid").WithHint("stop working on it; another attempt has or will have it")
 	}
-	a.seen = time.Now()
+	a.seen = p.now()
 	return a, nil
 }
 
@@ -177,6 +179,17 @@ func (p *pools) forget(key attemptKey, a *attempt) {
 	delete(p.open, key)
 	delete(p.claims, a.token)
 	a.gone = true
+}
+
+// keep notes that the claim of a token is in the journal, and returns the name of its worker; "" where
+// there is none.
+func (p *pools) keep(token string) (worker string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.claims[token]; a != nil {
+		a.durable, worker = true, a.worker
+	}
+	return worker
 }
 
 // park keeps the claim of an attempt that waits for a callback.
@@ -211,7 +224,7 @@ func (p *pools) cancel(run api.RunID, ref core.AttemptRef) (claimed bool) {
 func (p *pools) beat(namespace string, tokens []string) (out api.HeartbeatOut, young []*attempt) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
+	now := p.now()
 	for _, t := range tokens {
 		a := p.claims[t]
 		switch {

@@ -85,7 +85,7 @@ func engineOn(t *testing.T, url string) pgEngine {
 	}}
 	t.Cleanup(e.stop)
 	for { // until it answers
-		if _, err := api.ListTaskTypes.Call(admin(t.Context()), b, api.ListTaskTypesIn{NS: api.NS{Namespace: ns}}); err == nil {
+		if _, err := api.ListRuns.Call(admin(t.Context()), b, api.ListRunsIn{NS: api.NS{Namespace: ns}}); err == nil {
 			return e
 		}
 		select {

@@ -44,7 +44,7 @@ func (v *views) with(ctx context.Context, namespace string, id api.RunID, f func
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.run == nil {
-		g, err := v.graphs.byDigest(ctx, v.db, s.digest)
+		g, err := v.graphs.byDigest(ctx, sqlLedger{v.db}, s.digest)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 	"tutti/internal/workflow/dag"
+	"tutti/internal/workflow/definition"
 )
 
 // plannedRun is a run that may be created: everything is checked.
@@ -43,7 +44,7 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	if err != nil {
 		return api.Run{}, err
 	}
-	asked := time.Now()
+	asked := e.now()
 	if in.Key != "" {
 		if r, ok, err := s.repeated(ctx, e, in, body); ok || err != nil {
 			return r, err
@@ -53,38 +54,43 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	if err != nil {
 		return api.Run{}, err
 	}
-	r, err := submit(ctx, e, func(b *batch) (api.Run, error) {
-		if in.Key != "" {
-			if time.Since(asked) > keyMemory/2 {
-				return api.Run{}, errs.New(errs.Unavailable, "the engine was too busy to accept it; repeat the call with the same key")
-			}
-			if made, ok := e.key(in.Namespace, in.Key); ok {
-				if made.body != body {
-					return api.Run{}, otherBody(in.Key)
-				}
-				l, err := e.get(in.Namespace, made.run)
-				if err != nil {
-					return api.Run{}, err
-				}
-				return l.run.View(), nil
-			}
-		}
-		l, err := e.create(b, p)
-		if err != nil {
-			return api.Run{}, err
-		}
-		if in.Key != "" {
-			b.keys = append(b.keys, keyRow{in.Namespace, in.Key, body, string(p.meta.ID)})
-			e.keys[in.Namespace+"\x00"+in.Key] = madeKey{p.meta.ID, body}
-		}
-		b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: store.Act{Namespace: in.Namespace, Action: "run.start", Object: string(p.meta.ID),
-			Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}})
-		return l.run.View(), nil
-	})
+	r, err := submit(ctx, e, func(b *batch) (api.Run, error) { return e.accept(b, c, p, in.Key, body, asked) })
 	if err != nil {
 		return r, err
 	}
 	return s.await(ctx, e, r, in.Wait)
+}
+
+// accept creates a run, or answers with the one that its key made while the call was under way. The
+// store was asked for the key at a time.
+func (e *engine) accept(b *batch, c bus.Caller, p plannedRun, key, body string, asked time.Time) (api.Run, error) {
+	ns := p.meta.Namespace
+	if key != "" {
+		if e.now().Sub(asked) > keyMemory/2 {
+			return api.Run{}, errs.New(errs.Unavailable, "the engine was too busy to accept it; repeat the call with the same key")
+		}
+		if made, ok := e.key(ns, key); ok {
+			if made.body != body {
+				return api.Run{}, otherBody(key)
+			}
+			l, err := e.get(ns, made.run)
+			if err != nil {
+				return api.Run{}, err
+			}
+			return l.run.View(), nil
+		}
+	}
+	l, err := e.create(b, p)
+	if err != nil {
+		return api.Run{}, err
+	}
+	if key != "" {
+		b.keys = append(b.keys, keyRow{ns, key, body, string(p.meta.ID)})
+		e.keys[ns+"\x00"+key] = madeKey{p.meta.ID, body}
+	}
+	b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: store.Act{Namespace: ns, Action: "run.start", Object: string(p.meta.ID),
+		Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}})
+	return l.run.View(), nil
 }
 
 func bodyDigest(b api.StartRunBody) (string, error) {
@@ -117,14 +123,21 @@ func (s *Service) repeated(ctx context.Context, e *engine, in api.StartRunIn, bo
 	return r, true, err
 }
 
-// keyMemory is how long the loop remembers a key at least, so that nobody who looked for it in the
-// store before it was committed makes a second run.
+// keyMemory is how long the loop remembers a key at least after it was committed, so that nobody who
+// looked for it in the store before makes a second run.
 const keyMemory = time.Minute
 
 // key looks for a key among those of the last minutes.
 func (e *engine) key(namespace, key string) (madeKey, bool) {
-	if now := time.Now(); now.Sub(e.keysAge) > keyMemory {
-		e.oldKeys, e.keys, e.keysAge = e.keys, map[string]madeKey{}, now
+	now := e.now()
+	switch {
+	case !e.keysStored:
+		if e.committed.Load() >= e.keysBatch {
+			e.keysStored, e.keysAge = true, now
+		}
+	case now.Sub(e.keysAge) > keyMemory:
+		e.oldKeys, e.keys = e.keys, map[string]madeKey{}
+		e.keysBatch, e.keysStored = e.batches, false
 	}
 	k := namespace + "\x00" + key
 	if m, ok := e.keys[k]; ok {
@@ -169,7 +182,7 @@ func (s *Service) planned(ctx context.Context, e *engine, in api.StartRunIn, c b
 	if err := s.pin(ctx, e, &p, p.graph, 0); err != nil {
 		return p, err
 	}
-	p.inputs, err = checkedInputs(p.graph, in.Body.Inputs)
+	p.inputs, err = definition.CheckInputs(p.graph, in.Body.Inputs)
 	return p, err
 }
 
@@ -182,7 +195,7 @@ func (s *Service) inline(ctx context.Context, e *engine, in api.StartRunIn, c bu
 			return err
 		}
 	}
-	for _, perm := range s.permissions(t.graph) {
+	for _, perm := range s.known(ctx, in.Namespace, nil).permissions(t.graph) {
 		if err := s.d.Bus.Allow(ctx, perm, in.Namespace); err != nil {
 			return err
 		}
@@ -216,7 +229,7 @@ func (s *Service) readText(ctx context.Context, e *engine, in api.StartRunIn) (t
 		return t, err
 	}
 	t = text{g, string(d.JSON)}
-	if len(g.Workflows) == 0 { // what it calls may not be there the next time
+	if len(g.Workflows) == 0 && !s.declares(g) { // what it calls may not be there the next time
 		e.graphs.keepText(in.Body.Definition, t)
 	}
 	return t, nil
@@ -225,8 +238,12 @@ func (s *Service) readText(ctx context.Context, e *engine, in api.StartRunIn) (t
 // maxDepth bounds sub-runs inside sub-runs.
 const maxDepth = 20
 
-// pin fixes the versions of all workflows that g may call, and those may call.
+// pin fixes the versions of all task types that g uses and all workflows that it may call, and those
+// may call.
 func (s *Service) pin(ctx context.Context, e *engine, p *plannedRun, g *dag.Graph, depth int) error {
+	if err := s.pinTypes(ctx, &p.meta, g); err != nil {
+		return err
+	}
 	for _, name := range g.Workflows {
 		if _, ok := p.meta.Pins[name]; ok {
 			continue
@@ -252,7 +269,7 @@ func (s *Service) pin(ctx context.Context, e *engine, p *plannedRun, g *dag.Grap
 func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 	run := core.New(p.graph, e.graphs.inline)
 	l := &live{run: run, n: e.top + 1, created: b.id, row: len(b.created)}
-	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: time.Now().UnixMicro()})
+	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: e.now().UnixMicro()})
 	err := e.step(b, l, p.meta.Requester, func(now int64) ([]core.Event, core.Effects, error) { return run.Start(now, p.meta, p.inputs) })
 	if err != nil {
 		b.created = b.created[:l.row]
@@ -275,14 +292,22 @@ func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 
 // startChild creates the sub-run of a task in the batch of its parent.
 func (e *engine) startChild(b *batch, parent *live, s core.StartRun) {
-	if _, err := e.get("", s.ID); err == nil {
+	_, err := e.get("", s.ID)
+	if err == nil {
 		return // made before
 	}
-	p, err := e.plannedChild(&parent.run.Meta, s)
+	var p plannedRun
+	if errs.Is(err, errs.NotFound) {
+		p, err = e.plannedChild(&parent.run.Meta, s)
+	}
 	if err == nil {
 		_, err = e.create(b, p)
 	}
 	if err == nil {
+		return
+	}
+	if errs.Is(err, errs.Unavailable) {
+		b.failed = err
 		return
 	}
 	cause := err
@@ -303,14 +328,14 @@ func (e *engine) plannedChild(m *core.Meta, s core.StartRun) (p plannedRun, err 
 	}
 	p.graph = e.graphs.cached(pin.Digest)
 	if p.graph == nil {
-		if p.graph, err = e.graphs.byDigest(context.Background(), e.d.DB, pin.Digest); err != nil { // background: the loop reads its own store only
+		if p.graph, err = e.graphs.byDigest(context.Background(), e.ledger, pin.Digest); err != nil { // background: the loop reads its own store only
 			return p, err
 		}
 	}
 	p.meta = core.Meta{ID: s.ID, Namespace: m.Namespace, Workflow: s.Workflow, Version: pin.Version, Digest: pin.Digest, Title: p.graph.Title,
 		Trace: m.Trace, Request: m.Request, Requester: m.Requester, Role: weaker(m.Role, pin.Role),
-		Parent: &api.TaskRef{Run: m.ID, Task: s.Path}, Depth: m.Depth + 1, Pins: m.Pins}
-	p.inputs, err = checkedInputs(p.graph, s.Input)
+		Parent: &api.TaskRef{Run: m.ID, Task: s.Path}, Depth: m.Depth + 1, Pins: m.Pins, Types: m.Types}
+	p.inputs, err = definition.CheckInputs(p.graph, s.Input)
 	return p, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tutti/api"
+	"tutti/errs"
 	"tutti/internal/store"
 	"tutti/internal/workflow/core"
 )
@@ -80,6 +81,9 @@ func (b *batch) write(tx *store.Tx) error {
 			return fmt.Errorf("approvals: %w", err)
 		}
 	}
+	if err := b.writeLimits(tx); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
 	if err := tx.AuditAll(b.acts); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -128,7 +132,7 @@ func readJournal(ctx context.Context, db *store.DB, n, after int64, f func(seq, 
 		}
 		var events []core.Event
 		if err := json.Unmarshal(raw, &events); err != nil {
-			return fmt.Errorf("journal of run %d at %d: %w", n, seq, err)
+			return errs.New(errs.Internal, "journal of run %d at %d: %w", n, seq, err)
 		}
 		if err := f(seq, at, events); err != nil {
 			return err

@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"container/heap"
-	"time"
 
 	"tutti/api"
 )
@@ -18,7 +17,7 @@ func (e *engine) arm(id api.RunID, at int64) {
 
 // fireDue handles the timers that are due and reports whether there were any.
 func (e *engine) fireDue(b *batch) bool {
-	now := time.Now().UnixMicro()
+	now := e.now().UnixMicro()
 	fired := false
 	for len(e.timers) > 0 && e.timers[0].at <= now {
 		t := heap.Pop(&e.timers).(due)
@@ -26,13 +25,12 @@ func (e *engine) fireDue(b *batch) bool {
 			continue
 		}
 		delete(e.armed, t.id)
-		l, err := e.get("", t.id)
-		if err != nil {
-			e.d.Log.Error("timer", "run", t.id, "err", err)
-			continue
-		}
 		fired = true
 		e.do(b, func(b *batch) {
+			l := e.need(b, t.id)
+			if l == nil {
+				return
+			}
 			if err := e.step(b, l, "", l.run.Fire); err != nil {
 				e.d.Log.Error("timer", "run", t.id, "err", err)
 			}

@@ -16,6 +16,7 @@ import (
 	"tutti/api"
 	"tutti/internal/service"
 	"tutti/internal/store"
+	"tutti/internal/task"
 )
 
 // Migrations are the tables of the engine.
@@ -27,22 +28,27 @@ var Migrations embed.FS
 type Config struct {
 	// Types are the task types that definitions may use beside the native ones; from task.Registry.
 	Types []api.TaskType
+	// Drivers read the task types that are declared in documents.
+	Drivers task.Drivers
 	// TrustedPools are the pools whose workers get secrets, beside those inside the server.
 	TrustedPools []string
 }
 
 // Service is the engine.
 type Service struct {
-	d     service.Deps
-	types *types
-	cfg   Config
-	views *views
+	d        service.Deps
+	types    *types
+	declared *task.Published[api.TaskType]
+	cfg      Config
+	views    *views
 }
 
 // New returns the engine.
 func New(cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
-		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}}}, nil
+		read := func(def api.Definition) (api.TaskType, error) { return cfg.Drivers.Spec(def.Document) }
+		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}},
+			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}, nil
 	}
 }
 
@@ -59,13 +65,15 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = s.d.DB.Release(context.WithoutCancel(ctx), lease) }() // else it expires
+	asked := time.Now()
 	e, err := s.open(ctx, lease)
 	if err != nil {
 		return err
 	}
+	e.ownedFrom(asked)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.run(ctx) })
-	g.Go(func() error { return s.renew(ctx, lease) })
+	g.Go(func() error { return s.renew(ctx, e) })
 	g.Go(func() error { return e.reap(ctx) })
 	g.Go(func() error {
 		if err := s.handle(ctx, e); err != nil {
@@ -94,7 +102,8 @@ func (s *Service) claim(ctx context.Context) (store.Lease, error) {
 }
 
 // renew keeps the lease; losing it ends the engine.
-func (s *Service) renew(ctx context.Context, l store.Lease) error {
+func (s *Service) renew(ctx context.Context, e *engine) error {
+	l := e.lease
 	t := time.NewTicker(leaseRenew)
 	defer t.Stop()
 	for {
@@ -103,8 +112,19 @@ func (s *Service) renew(ctx context.Context, l store.Lease) error {
 			return nil
 		case <-t.C:
 		}
-		if _, ok, err := s.d.DB.Claim(ctx, l.Name, l.Holder, leaseTTL); err == nil && !ok {
+		asked := time.Now()
+		_, ok, err := s.d.DB.Claim(ctx, l.Name, l.Holder, leaseTTL)
+		switch {
+		case err == nil && !ok:
 			return errLeaseLost
+		case err == nil:
+			e.ownedFrom(asked)
 		}
 	}
+}
+
+// ownedFrom notes that the lease was asked for at a time, and given.
+func (e *engine) ownedFrom(asked time.Time) {
+	until := asked.Add(leaseTTL)
+	e.until.Store(&until)
 }

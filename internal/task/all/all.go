@@ -30,6 +30,16 @@ type Deps struct {
 	Work string
 }
 
+// Drivers returns the drivers of the task types that documents declare.
+func Drivers(d Deps) task.Drivers {
+	return task.Drivers{
+		httptask.NewREST(d.Guard),
+		exectask.NewDriver(d.Shim, d.Work),
+		starlarktask.NewDriver(),
+		task.Outside(),
+	}
+}
+
 // Types returns the task types.
 func Types(d Deps) task.Registry {
 	return task.NewRegistry(

@@ -89,10 +89,7 @@ const variable = "exec"
 
 // New returns the task type. self is the command line that reaches shim.Main; work is the folder it owns.
 func New(self []string, work string) sdk.TaskType {
-	if abs, err := filepath.Abs(work); err == nil {
-		work = abs
-	}
-	p := &programs{self: self, work: work}
+	p := newPrograms(self, work)
 	return task.Define(api.TaskType{
 		Name: "exec", Title: "Run a program", Doc: "Runs a program on the worker's machine and logs what it prints. It survives a restart of the server.",
 		Perm: Permission, Reattach: true,
@@ -112,6 +109,13 @@ type programs struct {
 	swept sweeper
 }
 
+func newPrograms(self []string, work string) *programs {
+	if abs, err := filepath.Abs(work); err == nil {
+		work = abs
+	}
+	return &programs{self: self, work: work}
+}
+
 func (p *programs) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
 	if err := check(in); err != nil {
 		return out{}, err
@@ -128,7 +132,7 @@ func (p *programs) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
 	if err != nil {
 		return out{}, err
 	}
-	exit, err := p.follow(ctx, t, proc, h, grace(in))
+	exit, err := p.follow(ctx, t, proc, h, grace(in), t.Stdout())
 	if err != nil {
 		return out{}, err
 	}

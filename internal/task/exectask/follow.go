@@ -32,36 +32,28 @@ const (
 	storing = 2 * time.Second
 )
 
-// follow logs what the program prints until it has ended. When ctx ends before, it ends the program;
+// follow logs what the program complains about, and writes what it prints to stdout, until it has
+// ended. When ctx ends before, it ends the program;
 // but not when the worker merely stops or lost the claim: then another attempt finds it.
-func (p *programs) follow(ctx context.Context, t *sdk.Task, proc *shim.Process, h handle, grace time.Duration) (shim.Exit, error) {
-	g, gctx := errgroup.WithContext(ctx)
-	for _, s := range []struct {
-		open func() (*os.File, error)
-		to   io.Writer
-	}{{proc.Stdout, t.Stdout()}, {proc.Stderr, t.Stderr()}} {
-		g.Go(func() error {
-			f, err := s.open()
-			if errors.Is(err, os.ErrNotExist) {
-				return nil // it never came to run
-			}
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = proc.Tail(gctx, f, 0, func(chunk []byte) error {
-				_, err := s.to.Write(chunk)
-				return err
-			})
-			return err
-		})
-	}
+func (p *programs) follow(ctx context.Context, t *sdk.Task, proc *shim.Process, h handle, grace time.Duration, stdout io.Writer) (shim.Exit, error) {
+	fctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, gctx := errgroup.WithContext(fctx)
+	g.Go(func() error { return tailed(gctx, proc, proc.Stderr, t.Stderr()) })
 	var exit shim.Exit
 	g.Go(func() (err error) {
 		exit, err = proc.Wait(gctx)
 		return err
 	})
+	// On this goroutine, for what is printed may be something to do for the task.
+	heard := tailed(gctx, proc, proc.Stdout, stdout)
+	if heard != nil {
+		cancel()
+	}
 	err := g.Wait()
+	if heard != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		err = heard
+	}
 	if ctx.Err() == nil {
 		if err != nil {
 			err = fmt.Errorf("follow the program: %w", err)
@@ -74,6 +66,23 @@ func (p *programs) follow(ctx context.Context, t *sdk.Task, proc *shim.Process, 
 		return exit, ctx.Err()
 	}
 	return exit, p.stop(ctx, t, proc, h, grace)
+}
+
+// tailed writes an output of the program to a writer as it comes, until the program has ended.
+func tailed(ctx context.Context, proc *shim.Process, open func() (*os.File, error), to io.Writer) error {
+	f, err := open()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // it never came to run
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = proc.Tail(ctx, f, 0, func(chunk []byte) error {
+		_, err := to.Write(chunk)
+		return err
+	})
+	return err
 }
 
 // stop ends the program and all it started, though ctx has ended, and returns why.

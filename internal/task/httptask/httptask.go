@@ -1,4 +1,5 @@
-// Package httptask is the task type http: one HTTP request and its answer. It goes through the guarded
+// Package httptask is the task type http, one HTTP request and its answer, and the driver rest of task
+// types that are such calls, declared as data (rest.go). A request goes through the guarded
 // dialer, carries the task's key as Idempotency-Key and the trace as traceparent, and says which
 // answers are failures that another attempt may not meet.
 package httptask
@@ -98,10 +99,10 @@ func (c client) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
 		return out{}, failure(ctx, what, limit, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	body, err := readBody(what, resp)
 	took := time.Since(start)
-	if err != nil && (errs.Is(err, errs.TooLarge) || errs.Is(err, errs.Denied)) {
-		return out{}, sdk.Fail(failBody, "%s: %v", what, err).WithHint("ask for less, or in parts")
+	if isFailure(err) {
+		return out{}, err
 	}
 	if err != nil {
 		return out{}, failure(ctx, what, limit, err)
@@ -112,6 +113,21 @@ func (c client) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
 	}
 	value, err := decode(what, resp, body)
 	return out{Status: resp.StatusCode, Headers: headers(resp.Header), Body: value, DurationMs: took.Milliseconds()}, err
+}
+
+// readBody reads an answer to its end. It returns a *sdk.TaskError for one that is too large.
+func readBody(what string, resp *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil && (errs.Is(err, errs.TooLarge) || errs.Is(err, errs.Denied)) {
+		return nil, sdk.Fail(failBody, "%s: %v", what, err).WithHint("ask for less, or in parts")
+	}
+	return body, err
+}
+
+// isFailure reports whether err is in the words of the task type already.
+func isFailure(err error) bool {
+	_, ok := errors.AsType[*sdk.TaskError](err)
+	return ok
 }
 
 // request builds the request, or says what is wrong with the input.

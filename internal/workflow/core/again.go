@@ -104,6 +104,11 @@ func (r *Run) Retry(now int64, path string, input json.RawMessage, by string) ([
 		return nil, Effects{}, errs.New(errs.Conflict, "run %s has succeeded; there is nothing to retry", r.ID)
 	}
 	r.emit(Event{Type: Retried, Path: path, Input: input, By: by})
+	if r.limit == nil { // one that was only paused has its place still
+		if err := r.queueRun(); err != nil {
+			return nil, Effects{}, err
+		}
+	}
 	for _, n := range r.order {
 		if !n.dead && n.active && n.state == api.Running && n.child != "" && n.undoes == nil {
 			r.effects.RetryRuns = append(r.effects.RetryRuns, n.child)
@@ -134,6 +139,7 @@ func (r *Run) applyRetried(e *Event) error {
 	r.Failure, r.Outputs, r.stopWhy, r.stopBy = nil, nil, "", ""
 	r.degraded = false
 	r.running, r.waiting = 0, 0
+	r.armRun()
 	if undone { // nothing is left of what succeeded
 		r.begun++
 		r.drop(r.root)
@@ -204,13 +210,24 @@ func (r *Run) reviveNode(n *node) {
 	switch {
 	case n.body != nil:
 		n.state, n.active = api.Running, true
+		r.renew(n)
 		r.revive(n.body)
 	case n.child != "" && n.edited == nil:
 		n.state, n.active = api.Running, true
 		r.running++
 		r.nextAttempt(n, n.attempt+1)
+		r.renew(n)
 	default:
 		n.state, n.active, n.child, n.ready = api.Pending, false, "", 0
+	}
+}
+
+// renew gives n the whole of its timeout and its deadline again.
+func (r *Run) renew(n *node) {
+	n.ready = r.now
+	r.armDeadline(n)
+	if !n.isEach {
+		r.armTimeout(n, r.after(n.task.Timeout))
 	}
 }
 
@@ -222,4 +239,25 @@ func (r *Run) count(n *node) {
 	case api.Waiting:
 		r.waiting++
 	}
+}
+
+// UndoStep is a completed task that an undo takes back: by Use, or, where that is empty, by the chain of
+// its sub-run.
+type UndoStep struct {
+	Path string
+	Use  string
+	Run  api.RunID
+}
+
+// Undoable returns what an undo would take back now, in the order it would.
+func (r *Run) Undoable() []UndoStep {
+	var out []UndoStep
+	for _, n := range r.undoable() {
+		s := UndoStep{Path: n.path, Run: n.child}
+		if n.task.Undo != nil {
+			s.Use = n.task.Undo.Use
+		}
+		out = append(out, s)
+	}
+	return out
 }

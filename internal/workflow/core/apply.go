@@ -33,6 +33,28 @@ func (r *Run) apply(e *Event) error {
 	case Retried:
 		return r.applyRetried(e)
 	}
+	switch {
+	case e.Type == Queued && e.Path == "":
+		r.limit = &place{key: e.Key, keep: true}
+		return nil
+	case e.Type == Granted && e.Path == "":
+		r.limit.granted = true
+		r.rearm()
+		return nil
+	case e.Type == Signalled:
+		if r.signals == nil {
+			r.signals = map[string][]json.RawMessage{}
+		}
+		r.signals[e.Key] = append(r.signals[e.Key], e.Out)
+		return nil
+	case e.Type == PausedRun:
+		r.paused, r.pausedBy = true, e.By
+		return nil
+	case e.Type == Resumed:
+		r.paused = false
+		r.rearm()
+		return nil
+	}
 	if e.Type == Abandoned && e.Path == "" {
 		r.applyAbandoned(r.current(), e.Cause)
 		return nil
@@ -47,9 +69,7 @@ func (r *Run) apply(e *Event) error {
 		r.nextAttempt(n, e.Attempt)
 		n.input, n.secrets, n.child = e.Input, e.Secrets, api.RunID(e.Child)
 		r.setRunning(n)
-		if e.Until > 0 {
-			r.timer(e.Until, n, timerGroup)
-		}
+		r.armTimeout(n, e.Until)
 	case Opened:
 		return r.applyOpened(n, e)
 	case Waits:
@@ -58,8 +78,27 @@ func (r *Run) apply(e *Event) error {
 			r.nextAttempt(n, e.Attempt)
 		}
 		n.input = e.Input
+		n.letGo(false)
 		r.setWaiting(n, e.Reason, e.Until)
+		n.asked, n.votes = r.now, nil
+	case Queued:
+		r.activate(n)
+		p := &place{key: e.Key, keep: e.Hold}
+		if e.Once {
+			n.once = p
+		} else {
+			n.limit = p
+		}
+		r.setWaiting(n, e.Reason, 0)
 		n.asked = r.now
+	case Voted:
+		n.votes = append(n.votes, e.By)
+	case Granted:
+		if e.Once {
+			n.once.granted = true
+		} else {
+			n.limit.granted = true
+		}
 	case Claimed:
 		n.claim, n.worker = e.Claim, e.By
 		r.tryOf(n).Worker = e.By
@@ -86,17 +125,21 @@ func (r *Run) apply(e *Event) error {
 			n.claim, n.worker = e.Claim, e.By
 		}
 	case Parked:
+		n.letGo(false)
 		n.parked, n.claim, n.worker = true, e.Claim, e.By
 		r.setWaiting(n, e.Reason, e.Until)
 	case Expanded:
 		return r.applyExpanded(n, e)
 	case Retrying:
 		r.endTry(n, api.Failed, e.Failure)
+		n.letGo(false)
 		n.fails++
 		n.failure, n.claim, n.worker, n.parked, n.doom = e.Failure, "", "", false, nil
 		r.setWaiting(n, e.Reason, e.Until)
+		r.armDeadline(n)
 	case Paused:
 		r.endTry(n, api.Failed, e.Failure)
+		n.letGo(false)
 		n.paused, n.failure, n.claim, n.worker, n.parked = true, e.Failure, "", "", false
 		r.setWaiting(n, e.Reason, 0)
 	case Done, FailedTask, SkippedBy, CancelledT:
@@ -112,6 +155,15 @@ func (r *Run) apply(e *Event) error {
 // longLived is the age, in microseconds, from which a lost attempt is not held to have killed its worker
 // right away.
 const longLived = 60_000_000
+
+// rearm sets the timers of retries again, which meant nothing while the run was held back.
+func (r *Run) rearm() {
+	for _, n := range r.order {
+		if !n.dead && n.state == api.Waiting && n.reason != nil && n.reason.Kind == "retry" && n.until > 0 {
+			r.timer(n.until, n, timerRetry)
+		}
+	}
+}
 
 func (r *Run) applyCreated(e *Event) error {
 	if e.Meta == nil {
@@ -132,9 +184,7 @@ func (r *Run) applyCreated(e *Event) error {
 	}
 	r.State = api.Running
 	r.root = r.newScope(r.Graph.Tasks, nil, "")
-	if d := r.Graph.Deadline; d > 0 {
-		r.timer(r.now+d.Microseconds(), nil, timerRun)
-	}
+	r.armRun()
 	return nil
 }
 
@@ -223,9 +273,32 @@ func (r *Run) activate(n *node) {
 		if n.ready == 0 {
 			n.ready = r.now
 		}
-		if d := n.task.Deadline; d > 0 && !n.isItem {
-			r.timer(n.ready+d.Microseconds(), n, timerDeadline)
-		}
+		r.armDeadline(n)
+	}
+}
+
+// armRun begins the deadline of the run.
+func (r *Run) armRun() {
+	if d := r.Graph.Deadline; d > 0 {
+		r.deadline = r.now + d.Microseconds()
+		r.timer(r.deadline, nil, timerRun)
+	}
+}
+
+// armDeadline sets the timer of the deadline of n, also where the one before meant nothing while n was
+// being stopped.
+func (r *Run) armDeadline(n *node) {
+	if d := n.task.Deadline; d > 0 && !n.isItem {
+		n.deadline = n.ready + d.Microseconds()
+		r.timer(n.deadline, n, timerDeadline)
+	}
+}
+
+// armTimeout sets the timer of an attempt of a group or a sub-run.
+func (r *Run) armTimeout(n *node, at int64) {
+	n.timeout = at
+	if at > 0 {
+		r.timer(at, n, timerGroup)
 	}
 }
 
@@ -295,11 +368,11 @@ func (r *Run) applyOpened(n *node, e *Event) error {
 	if !n.isEach {
 		r.nextAttempt(n, e.Attempt)
 		n.body = r.newScope(n.task.Body, n, n.path+".")
-		if e.Until > 0 {
-			r.timer(e.Until, n, timerGroup)
-		}
+		r.armTimeout(n, e.Until)
+		r.armDeadline(n)
 		return nil
 	}
+	r.armDeadline(n)
 	n.started = r.now
 	var items []any
 	if err := json.Unmarshal(e.Items, &items); err != nil || len(items) != len(e.Keys) {
@@ -348,8 +421,12 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.input = e.Input
 	}
 	n.ended, n.reason, n.until, n.claim, n.parked, n.paused = r.now, nil, 0, "", false, false
+	n.letGo(true)
 	switch e.Type {
 	case Done:
+		if e.Key != "" && len(r.signals[e.Key]) > 0 { // the signal had come before
+			r.signals[e.Key] = r.signals[e.Key][1:]
+		}
 		n.state, n.out, n.outOK, n.failure = api.Succeeded, e.Out, false, nil
 		r.endTry(n, api.Succeeded, nil)
 		if n.undoes == nil && (n.task.Undo != nil || n.child != "") && !n.isEach {
@@ -371,6 +448,16 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.undoes.undo = n.state
 	}
 	r.settle(n)
+}
+
+// letGo forgets the places of n: all of them at its end, else those it does not keep while it waits.
+func (n *node) letGo(ends bool) {
+	if n.limit != nil && (ends || !n.limit.keep) {
+		n.limit = nil
+	}
+	if ends {
+		n.once = nil
+	}
 }
 
 // settle tells the neighbours of n that it has its last state.
@@ -491,6 +578,7 @@ func (r *Run) closeUndo() {
 func (r *Run) applyEnded(e *Event) {
 	r.closeUndo()
 	r.phase = atEnd
+	r.limit, r.paused = nil, false
 	r.State, r.Outputs, r.EndedAt, r.Reason = e.State, e.Out, r.now, nil
 	r.outcome = e.State
 	if e.Failure != nil {

@@ -512,23 +512,23 @@ func TestApproval(t *testing.T) {
 		t.Fatalf("approvals = %+v", a)
 	}
 	for _, d := range []core.Decider{{Subject: "user:anna", Roles: []string{"approver"}}, {Subject: "user:carl", Roles: []string{"viewer"}}} {
-		if _, _, err := w.run.Decide(w.now, "ok", d, true, ""); err == nil {
+		if _, _, err := w.run.Decide(w.now, "ok", d, core.Decision{Approve: true, Why: ""}); err == nil {
 			t.Errorf("%s could approve", d.Subject)
 		}
 	}
 	bob := core.Decider{Subject: "user:bob", Roles: []string{"approver"}}
-	if _, _, err := w.run.Decide(w.now, "ok", bob, false, ""); err == nil {
+	if _, _, err := w.run.Decide(w.now, "ok", bob, core.Decision{Approve: false, Why: ""}); err == nil {
 		t.Error("a rejection without a reason was taken")
 	}
-	w.must(w.run.Decide(w.now, "ok", bob, true, "fine"))
-	if _, _, err := w.run.Decide(w.now, "ok", bob, true, ""); err == nil {
+	w.must(w.run.Decide(w.now, "ok", bob, core.Decision{Approve: true, Why: "fine"}))
+	if _, _, err := w.run.Decide(w.now, "ok", bob, core.Decision{Approve: true, Why: ""}); err == nil {
 		t.Error("it was approved twice")
 	}
 	w.work(ok)
 	w.want(api.Succeeded, "ok:succeeded b:succeeded")
 
 	w = start(t, text, `{}`)
-	w.must(w.run.Decide(w.now, "ok", bob, false, "too dear"))
+	w.must(w.run.Decide(w.now, "ok", bob, core.Decision{Approve: false, Why: "too dear"}))
 	w.want(api.Failed, "ok:failed b:skipped")
 	if w.run.Failure.Type != "rejected" {
 		t.Errorf("failure = %+v", w.run.Failure)

@@ -33,6 +33,12 @@ const (
 	FailedTask Type = "task.failed"    // final
 	SkippedBy  Type = "task.skipped"   // final
 	CancelledT Type = "task.cancelled" // final
+	Queued     Type = "task.queued"    // it waits for a place under its limit, or for its `once` (no Path: the run)
+	Granted    Type = "task.granted"   // it has the place
+	PausedRun  Type = "run.paused"     // nothing new starts until it is resumed
+	Resumed    Type = "run.resumed"
+	Signalled  Type = "run.signalled"  // a signal came that no task waits for yet
+	Voted      Type = "task.voted"     // one of several approvals that are needed
 	Abandoned  Type = "task.abandoned" // the tasks of a group (Path) that had not started will not
 )
 
@@ -58,6 +64,9 @@ type Event struct {
 	Meta    *Meta              `json:"meta,omitempty"`
 	Cause   string             `json:"why,omitempty"`
 	Doc     json.RawMessage    `json:"doc,omitempty"` // of an expansion: a workflow document
+	Key     string             `json:"key,omitempty"` // of a limit or of once
+	Once    bool               `json:"once,omitempty"`
+	Hold    bool               `json:"hold,omitempty"`
 }
 
 type rawJSON = json.RawMessage
@@ -77,11 +86,12 @@ type Meta struct {
 	Parent    *api.TaskRef   `json:"parent,omitempty"`
 	Depth     int            `json:"depth,omitempty"` // how many runs are above it
 	Pins      map[string]Pin `json:"pins,omitempty"`  // the workflows it may call, by name
+	Types     map[string]Pin `json:"types,omitempty"` // the declared task types it may use, by name
 }
 
-// Pin fixes a workflow that a run may call.
+// Pin fixes the version of something that a run may call.
 type Pin struct {
 	Digest  string `json:"d"`
 	Version int    `json:"v,omitempty"`
-	Role    string `json:"r"` // its publisher's
+	Role    string `json:"r,omitempty"` // of who published it; of workflows
 }

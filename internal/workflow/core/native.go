@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tutti/api"
+	"tutti/errs"
 )
 
 // childID names the sub-run of a task. It is derived, so that repeating the start finds the same run.
@@ -60,12 +61,91 @@ func (r *Run) startWait(n *node, e Event) {
 	r.emit(e)
 }
 
+// signalInput is the input of a `signal` task.
+type signalInput struct {
+	Name string `json:"name"`
+}
+
+// startSignal waits for a signal, or takes one that came before.
+func (r *Run) startSignal(n *node, e Event) {
+	var in signalInput
+	if err := json.Unmarshal(e.Input, &in); err != nil || in.Name == "" {
+		r.fail(n, api.Failure{Type: "invalid", Message: "signal: give the name of the signal to wait for"})
+		return
+	}
+	if early := r.signals[in.Name]; len(early) > 0 {
+		e.Type, e.Key, e.Out = Done, in.Name, early[0]
+		r.emit(e)
+		return
+	}
+	e.Type, e.Until = Waits, r.after(n.task.Timeout)
+	e.Reason = &api.Reason{Kind: "signal", Key: in.Name, Text: fmt.Sprintf("it waits for the signal %q", in.Name)}
+	if e.Until > 0 {
+		e.Reason.Until = micros(e.Until)
+	}
+	r.emit(e)
+}
+
+// maxSignals bounds the signals that are kept for tasks that do not wait for them yet.
+const maxSignals = 100
+
+// Signal gives data to the task that waits for a signal of that name, or keeps it for one that will.
+func (r *Run) Signal(now int64, name string, data json.RawMessage, by string) ([]Event, Effects, error) {
+	r.begin(now)
+	if r.State.Ended() {
+		return nil, Effects{}, errs.New(errs.Conflict, "run %s has already %s", r.ID, r.State)
+	}
+	for _, n := range r.order {
+		if !n.dead && n.state == api.Waiting && n.reason != nil && n.reason.Kind == "signal" && n.reason.Key == name {
+			r.emit(Event{Type: Done, Path: n.path, Out: orEmpty(data), By: by})
+			ev, ef := r.finish()
+			return ev, ef, nil
+		}
+	}
+	kept := 0
+	for _, s := range r.signals {
+		kept += len(s)
+	}
+	if kept >= maxSignals {
+		return nil, Effects{}, errs.New(errs.Limited, "run %s keeps %d signals that nothing waits for; no more are taken", r.ID, kept)
+	}
+	r.emit(Event{Type: Signalled, Key: name, Out: orEmpty(data), By: by})
+	ev, ef := r.finish()
+	return ev, ef, nil
+}
+
+// emitInput is the input of an `emit` task.
+type emitInput struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
+}
+
+// startEmit publishes an event.
+func (r *Run) startEmit(n *node, e Event) {
+	var in emitInput
+	if err := json.Unmarshal(e.Input, &in); err != nil || in.Type == "" {
+		r.fail(n, api.Failure{Type: "invalid", Message: "emit: give the type of the event"})
+		return
+	}
+	e.Type, e.Out = Done, json.RawMessage("{}")
+	r.emit(e)
+	r.effects.Emit = append(r.effects.Emit, Emission{Path: n.path, Type: in.Type, Data: in.Data})
+}
+
 // approvalInput is the input of an `approval` task.
 type approvalInput struct {
 	Text  string `json:"text"`
 	To    list   `json:"to"`
 	NotBy list   `json:"notBy"`
 	Show  any    `json:"show"`
+	// Quorum is how many must approve; each person counts once. Default 1.
+	Quorum int `json:"quorum"`
+	// OnExpiry is what happens when nobody decided in time: fail (default), approve or reject.
+	OnExpiry string `json:"onExpiry"`
+	// Form is the JSON Schema of what who approves has to say.
+	Form json.RawMessage `json:"form"`
+	// Digest binds the decision: it must name the same one.
+	Digest string `json:"digest"`
 }
 
 // list accepts one text in place of a list of texts.
@@ -125,7 +205,8 @@ func (r *Run) approval(n *node) *api.Approval {
 	var in approvalInput
 	_ = json.Unmarshal(n.input, &in) // it was read when it was asked
 	a := &api.Approval{Run: r.ID, Task: n.path, Namespace: r.Namespace, Workflow: r.Workflow, Trace: r.Trace, Requester: r.Requester,
-		Text: in.Text, To: in.To, NotBy: in.NotBy, Show: in.Show, Asked: micros(n.asked)}
+		Text: in.Text, To: in.To, NotBy: in.NotBy, Show: in.Show, Asked: micros(n.asked),
+		Quorum: max(in.Quorum, 1), By: n.votes, Form: in.Form, Digest: in.Digest}
 	if n.until > 0 {
 		a.Expires = micros(n.until)
 	}

@@ -34,7 +34,7 @@ func (r *Run) progress() {
 
 // consider starts or skips a task whose dependencies have settled.
 func (r *Run) consider(n *node) {
-	if n.state != api.Pending || n.in.failing || n.in.stopping || n.in.closed {
+	if n.state != api.Pending || n.in.failing || n.in.stopping || n.in.closed || !r.mayBegin() {
 		return
 	}
 	if b := n.blocker; b != nil {
@@ -59,12 +59,18 @@ func (r *Run) consider(n *node) {
 	r.start(n)
 }
 
+// mayBegin says that the run lets new work start.
+func (r *Run) mayBegin() bool { return !r.held() && (!r.paused || r.phase != inMain) }
+
 func expression(where string, err error) api.Failure {
 	return api.Failure{Type: "expression", Message: where + ": " + err.Error()}
 }
 
-// start begins an attempt of a call, a group or an item.
+// start begins an attempt of a call, a group or an item, once it has the places it needs.
 func (r *Run) start(n *node) {
+	if !r.acquire(n) {
+		return
+	}
 	if n.task.Body != nil {
 		r.emit(Event{Type: Opened, Path: n.path, Attempt: n.attempt + 1, Until: r.after(n.task.Timeout)})
 		return
@@ -90,6 +96,10 @@ func (r *Run) start(n *node) {
 		r.emit(e)
 	case n.task.Use == "wait":
 		r.startWait(n, e)
+	case n.task.Use == "signal":
+		r.startSignal(n, e)
+	case n.task.Use == "emit":
+		r.startEmit(n, e)
 	case n.task.Use == "approval":
 		r.startApproval(n, e)
 	case n.undoes != nil && n.task.Use == undoRun:
@@ -217,7 +227,7 @@ func (r *Run) check(s *scope) {
 
 // fill starts the next items as far as `parallel` permits.
 func (r *Run) fill(s *scope) {
-	for s.next < len(s.nodes) && !s.failing && !s.stopping && (s.parallel == 0 || s.active < s.parallel) {
+	for s.next < len(s.nodes) && !s.failing && !s.stopping && r.mayBegin() && (s.parallel == 0 || s.active < s.parallel) {
 		n := s.nodes[s.next]
 		s.next++
 		if n.state == api.Pending {

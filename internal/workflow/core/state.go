@@ -11,6 +11,7 @@ package core
 import (
 	"container/heap"
 	"encoding/json"
+	"fmt"
 
 	"tutti/api"
 	"tutti/errs"
@@ -40,6 +41,11 @@ type Run struct {
 	phase    phase
 	outcome  api.State // of the main part, once it is over
 	degraded bool
+	limit    *place // of the run itself
+	deadline int64
+	signals  map[string][]json.RawMessage
+	paused   bool
+	pausedBy string
 	stopWhy  string
 	stopBy   string
 	undone   bool
@@ -134,18 +140,25 @@ type node struct {
 	paused  bool
 	asked   int64
 	until   int64
-	why     string       // of a skip
-	left    bool         // it never started because something else failed or was stopped
-	dead    bool         // another node took its place
-	pos     int          // in Run.order
-	doom    *api.Failure // what a stopped group failed of
-	child   api.RunID
-	body    *scope
-	undo    api.State
-	ready   int64
-	started int64
-	ended   int64
-	tries   []api.Attempt
+	// When the attempt, and when the task as a whole, has to have ended; 0 is never. Timers of other
+	// times mean nothing any more.
+	timeout  int64
+	deadline int64
+	limit    *place
+	once     *place
+	votes    []string     // who approved, of several that must
+	why      string       // of a skip
+	left     bool         // it never started because something else failed or was stopped
+	dead     bool         // another node took its place
+	pos      int          // in Run.order
+	doom     *api.Failure // what a stopped group failed of
+	child    api.RunID
+	body     *scope
+	undo     api.State
+	ready    int64
+	started  int64
+	ended    int64
+	tries    []api.Attempt
 }
 
 // Final says that n has its last state.
@@ -163,8 +176,21 @@ type Effects struct {
 	CancelRuns     []api.RunID
 	UndoRuns       []api.RunID
 	RetryRuns      []api.RunID
+	// Emit are events for the outside, by name.
+	Emit       []Emission
+	PauseRuns  []api.RunID
+	ResumeRuns []api.RunID
+	Acquire    []Acquire
+	Release    []Release
 	// Ended says that the run reached its final state.
 	Ended bool
+}
+
+// Emission is an event that a task publishes.
+type Emission struct {
+	Path string
+	Type string
+	Data json.RawMessage
 }
 
 // AttemptRef points at an attempt.
@@ -263,19 +289,21 @@ func (r *Run) live(t Timer) bool {
 		return false
 	}
 	if t.Kind == timerRun {
-		return r.phase == inMain && !r.root.stopping
+		return r.deadline == t.At && r.phase == inMain && !r.root.stopping
 	}
 	n := r.nodes[t.Path]
 	if n == nil || n.final() || !n.active {
 		return false
 	}
 	switch t.Kind {
-	case timerRetry, timerWait:
+	case timerRetry:
+		return r.mayBegin() && n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
+	case timerWait:
 		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
 	case timerGroup:
-		return n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
+		return n.timeout == t.At && n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
 	default:
-		return n.doom == nil
+		return n.deadline == t.At && n.doom == nil
 	}
 }
 
@@ -299,10 +327,29 @@ func (r *Run) Replay(at int64, events []Event) error {
 
 // emit decides an event.
 func (r *Run) emit(e Event) {
+	r.releaseFor(&e)
 	if err := r.apply(&e); err != nil {
 		panic(err) // the core emitted what it cannot apply: a bug that the shell contains
 	}
 	r.emitted = append(r.emitted, e)
+}
+
+// releaseFor gives back the places of what e ends or lets wait.
+func (r *Run) releaseFor(e *Event) {
+	switch e.Type {
+	case Done, FailedTask, SkippedBy, CancelledT:
+		if n := r.nodes[e.Path]; n != nil {
+			r.release(n, true, e.Out)
+		}
+	case Retrying, Paused, Parked, Waits:
+		if n := r.nodes[e.Path]; n != nil {
+			r.release(n, false, nil)
+		}
+	case Ended:
+		if r.limit != nil {
+			r.effects.Release = append(r.effects.Release, Release{Key: r.limit.key})
+		}
+	}
 }
 
 // begin prepares a command at a time.
@@ -333,7 +380,13 @@ func (r *Run) settleState() {
 		return
 	}
 	r.State, r.Reason = api.Running, nil
-	if r.running == 0 && r.waiting > 0 {
+	if r.held() {
+		r.State = api.Waiting
+		r.Reason = &api.Reason{Kind: "limit", Key: r.limit.key, Text: fmt.Sprintf("it waits for a place under the limit %q", r.limit.key)}
+	} else if r.paused && r.running == 0 {
+		r.State = api.Waiting
+		r.Reason = &api.Reason{Kind: "paused", Text: "it was paused by " + r.pausedBy}
+	} else if r.running == 0 && r.waiting > 0 {
 		r.State = api.Waiting
 		r.Reason = r.firstReason()
 	} else if r.running == 0 && r.phase == inMain && r.root.failing && r.Graph.OnFailure == dag.PauseRun && r.root.active == 0 && !r.root.stopping {

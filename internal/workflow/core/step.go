@@ -22,6 +22,9 @@ func (r *Run) Start(now int64, m Meta, inputs json.RawMessage) ([]Event, Effects
 		return nil, Effects{}, err
 	}
 	r.emit(Event{Type: Created, Meta: &m, Input: inputs, Vars: vars})
+	if err := r.queueRun(); err != nil {
+		return nil, Effects{}, err
+	}
 	ev, ef := r.finish()
 	return ev, ef, nil
 }
@@ -234,7 +237,9 @@ func (r *Run) fire(t Timer) {
 		case n.parked:
 			r.failed(n, api.Failure{Type: "timeout", Message: "no callback came in time"})
 		case n.task.Use == "approval":
-			r.failed(n, api.Failure{Type: "expired", Message: "nobody decided in time"})
+			r.expired(n)
+		case n.task.Use == "signal":
+			r.failed(n, api.Failure{Type: "timeout", Message: "no signal came in time"})
 		default:
 			r.emit(Event{Type: Done, Path: n.path, Out: json.RawMessage("{}")})
 		}
@@ -247,7 +252,7 @@ func (r *Run) fire(t Timer) {
 
 // doom stops an active task, which then fails with f.
 func (r *Run) doom(n *node, f api.Failure) {
-	if n.state == api.Waiting && n.body == nil {
+	if n.state == api.Waiting { // also a group between two attempts, or paused
 		r.failedForGood(n, f)
 		return
 	}
@@ -326,9 +331,19 @@ type Decider struct {
 	Roles   []string // held in the run's namespace
 }
 
+// Decision is what somebody decided about an approval.
+type Decision struct {
+	Approve bool
+	Why     string
+	// Form is what an approval's form asks; it was checked against it.
+	Form json.RawMessage
+	// Digest is what the decider saw, where the approval is bound to it.
+	Digest string
+}
+
 // Decide approves or rejects an approval task. It returns errs.Conflict where nothing is asked any
-// more, and errs.Denied for who may not decide.
-func (r *Run) Decide(now int64, path string, d Decider, approve bool, why string) ([]Event, Effects, error) {
+// more or something else than was seen, and errs.Denied for who may not decide.
+func (r *Run) Decide(now int64, path string, d Decider, dec Decision) ([]Event, Effects, error) {
 	r.begin(now)
 	n, err := r.lookup(path)
 	if err != nil {
@@ -341,20 +356,53 @@ func (r *Run) Decide(now int64, path string, d Decider, approve bool, why string
 	if err := mayDecide(a, d); err != nil {
 		return nil, Effects{}, err
 	}
-	if approve {
-		out, err := json.Marshal(map[string]any{"by": d.Subject, "reason": why, "at": micros(now)})
-		if err != nil {
+	if a.Digest != dec.Digest && (dec.Approve || dec.Digest != "") {
+		return nil, Effects{}, errs.New(errs.Conflict, "the decision is about %q; %s asks about %q", dec.Digest, path, a.Digest).
+			WithHint("look at it again, and name the digest it shows")
+	}
+	switch {
+	case !dec.Approve && dec.Why == "":
+		return nil, Effects{}, errs.New(errs.Invalid, "a rejection needs a reason").WithHint("say why, so that the requester can act on it")
+	case !dec.Approve:
+		r.rejected(n, d.Subject, dec.Why)
+	case len(n.votes)+1 < a.Quorum:
+		r.emit(Event{Type: Voted, Path: path, By: d.Subject, Cause: dec.Why})
+	default:
+		if err := r.approved(n, d.Subject, dec); err != nil {
 			return nil, Effects{}, err
 		}
-		r.emit(Event{Type: Done, Path: path, By: d.Subject, Out: out})
-	} else {
-		if why == "" {
-			return nil, Effects{}, errs.New(errs.Invalid, "a rejection needs a reason").WithHint("say why, so that the requester can act on it")
-		}
-		r.rejected(n, d.Subject, why)
 	}
 	ev, ef := r.finish()
 	return ev, ef, nil
+}
+
+func (r *Run) approved(n *node, by string, dec Decision) error {
+	out := map[string]any{"by": by, "reason": dec.Why, "at": micros(r.now), "approvers": append(slices.Clone(n.votes), by)}
+	if len(dec.Form) > 0 {
+		out["form"] = dec.Form
+	}
+	raw, err := json.Marshal(out)
+	if err != nil {
+		return errs.New(errs.Invalid, "form: %w", err)
+	}
+	r.emit(Event{Type: Done, Path: n.path, By: by, Out: raw})
+	return nil
+}
+
+// expired ends an approval that nobody decided in time.
+func (r *Run) expired(n *node) {
+	var in approvalInput
+	_ = json.Unmarshal(n.input, &in) // it was read when it was asked
+	switch in.OnExpiry {
+	case "approve":
+		if r.approved(n, "expiry", Decision{Why: "nobody decided in time"}) == nil {
+			return
+		}
+	case "reject":
+		r.rejected(n, "expiry", "nobody decided in time")
+		return
+	}
+	r.failed(n, api.Failure{Type: "expired", Message: "nobody decided in time"})
 }
 
 func (r *Run) rejected(n *node, by, why string) {
@@ -376,6 +424,9 @@ func mayDecide(a *api.Approval, d Decider) error {
 	}
 	if slices.ContainsFunc(a.NotBy, is) {
 		return errs.New(errs.Denied, "%s may not decide %s: it is excluded (notBy)", d.Subject, a.Task).WithHint("somebody else must decide")
+	}
+	if slices.Contains(a.By, d.Subject) {
+		return errs.New(errs.Conflict, "%s has approved %s already", d.Subject, a.Task).WithHint("%d others have to", a.Quorum-len(a.By))
 	}
 	if len(a.To) > 0 && !slices.ContainsFunc(a.To, is) {
 		return errs.New(errs.Denied, "%s may not decide %s", d.Subject, a.Task).WithHint("it is for %v", a.To)
