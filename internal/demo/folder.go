@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -105,6 +106,14 @@ func (f *folder) secret(name string) (secret string, made bool, err error) {
 	}
 	s := strings.ToLower(rand.Text()[:20])
 	return s, true, f.write(name, s)
+}
+
+// forget removes what was kept under a name.
+func (f *folder) forget(name string) error {
+	if err := os.Remove(f.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget %s: %w", name, err)
+	}
+	return nil
 }
 
 // ports is how many are tried after the usual one before any is taken.

@@ -22,6 +22,11 @@ const (
 	diskGB   = 100
 )
 
+// askedName keeps the name of the machine that was asked for and not shown yet: it is written before the
+// request is made, so that a demo that was killed at any moment asks by the same key, and gets the same
+// request.
+const askedName = "asked"
+
 // work has what an earlier demo left undone finished or, where there is nothing, asks for a machine. It
 // returns the exit code of what came of it.
 func (d *demo) work(ctx context.Context) (int, error) {
@@ -38,14 +43,10 @@ func (d *demo) work(ctx context.Context) (int, error) {
 	}
 	d.say("Anna, who develops for the web, wants a machine:\n")
 	d.say("  $ %s request create %s -p name=%s -p network=%s -p cpu=%d -p memory_gb=%d -p disk_gb=%d --wait\n", d.Tutti, entry, name, network, cpus, memoryGB, diskGB)
-	params, err := json.Marshal(map[string]any{"name": name, "network": network, "cpu": cpus, "memory_gb": memoryGB, "disk_gb": diskGB})
-	if err != nil {
+	if err := d.folder.write(askedName, name); err != nil {
 		return exitError, err
 	}
-	r, err := sdk.Call(ctx, d.anna.api, api.CreateRequest, api.CreateRequestIn{
-		Key:  "demo/" + name,
-		Body: api.CreateRequestBody{Entry: entry, Params: params, Notify: []string{"anna@example.com"}},
-	})
+	r, err := d.ask(ctx, name)
 	if err != nil {
 		return exitError, fmt.Errorf("ask for the machine: %w", err)
 	}
@@ -53,32 +54,80 @@ func (d *demo) work(ctx context.Context) (int, error) {
 	return d.follow(ctx, r)
 }
 
-// undone returns the requests that were not finished, oldest first.
-func (d *demo) undone(ctx context.Context) (all []api.Request, err error) {
-	for _, state := range []api.State{api.Pending, api.Running, api.Waiting} {
-		page, err := sdk.Call(ctx, d.olga.api, api.ListRequests, api.ListRequestsIn{State: state, Paging: api.Paging{Limit: 100}})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
+// ask asks for a machine, once a name.
+func (d *demo) ask(ctx context.Context, name string) (api.Request, error) {
+	params, err := json.Marshal(map[string]any{"name": name, "network": network, "cpu": cpus, "memory_gb": memoryGB, "disk_gb": diskGB})
+	if err != nil {
+		return api.Request{}, err
 	}
-	slices.SortFunc(all, func(a, b api.Request) int { return a.Created.Compare(b.Created) })
-	return all, nil
+	return sdk.Call(ctx, d.anna.api, api.CreateRequest, api.CreateRequestIn{
+		Key:  "demo/" + name,
+		Body: api.CreateRequestBody{Entry: entry, Params: params, Notify: []string{"anna@example.com"}},
+	})
 }
 
-// resume follows requests that an earlier demo left undone. Those that wait for a person are only named.
-func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
-	code := exitOK
-	for _, r := range undone {
+// undone returns what an earlier demo left to be done, oldest first: the requests that were not finished,
+// but for those that wait for a person, which are only named; and its own, which may have been finished
+// since this one was started.
+func (d *demo) undone(ctx context.Context) ([]api.Request, error) {
+	all, err := d.unended(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := ""
+	if name := d.folder.read(askedName); name != "" {
+		r, err := d.ask(ctx, name)
+		if err != nil && !errs.Is(err, errs.Conflict) && !errs.Is(err, errs.Invalid) { // of another version's demo
+			return nil, err
+		}
+		if own = r.ID; err == nil && !slices.ContainsFunc(all, func(x api.Request) bool { return x.ID == own }) {
+			all = append(all, r)
+		}
+	}
+	var undone []api.Request
+	for _, r := range all {
 		asks, err := d.asks(ctx, r)
 		if err != nil {
-			return exitError, fmt.Errorf("look at request %s: %w", r.ID, err)
+			return nil, err
 		}
 		if asks {
 			d.say("Request %s for %s %s waits for somebody's approval: %s approval list\n", r.ID, r.Type, r.Name, d.Tutti)
 			continue
 		}
-		d.say("Request %s for %s %s was not finished when the server ended. It goes on:\n", r.ID, r.Type, r.Name)
+		undone = append(undone, r)
+	}
+	slices.SortFunc(undone, func(a, b api.Request) int { return a.Created.Compare(b.Created) })
+	return undone, nil
+}
+
+// unended returns the requests that have not ended.
+func (d *demo) unended(ctx context.Context) (all []api.Request, err error) {
+	in := api.ListRequestsIn{Paging: api.Paging{Limit: 1000}}
+	for {
+		page, err := sdk.Call(ctx, d.olga.api, api.ListRequests, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Items {
+			if !r.State.Ended() {
+				all = append(all, r)
+			}
+		}
+		if in.Cursor = page.Cursor; in.Cursor == "" {
+			return all, nil
+		}
+	}
+}
+
+// resume follows requests that an earlier demo left undone.
+func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
+	code := exitOK
+	for _, r := range undone {
+		now := "It goes on"
+		if r.State.Ended() {
+			now = "By now it is"
+		}
+		d.say("Request %s for %s %s was not finished when the last demo ended. %s:\n", r.ID, r.Type, r.Name, now)
 		one, err := d.follow(ctx, r)
 		if err != nil || ctx.Err() != nil {
 			return one, err
@@ -94,12 +143,12 @@ func (d *demo) resume(ctx context.Context, undone []api.Request) (int, error) {
 func (d *demo) leaves(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	undone, err := d.undone(ctx)
+	unended, err := d.unended(ctx)
 	if err != nil {
 		return true // nobody knows
 	}
 	n := 0
-	for _, r := range undone {
+	for _, r := range unended {
 		if asks, err := d.asks(ctx, r); err != nil || !asks {
 			n++
 		}
@@ -169,7 +218,13 @@ func (d *demo) follow(ctx context.Context, r api.Request) (int, error) {
 	if code == exitOK && r.State != api.Succeeded {
 		return exitError, errs.New(errs.Internal, "request %s is %s, although it was followed to its end", r.ID, r.State)
 	}
-	return code, d.report(ctx, r)
+	if err := d.report(ctx, r); err != nil {
+		return exitError, err
+	}
+	if r.Name == d.folder.read(askedName) {
+		return code, d.folder.forget(askedName)
+	}
+	return code, nil
 }
 
 // settled returns a request that has ended, or the request after half a minute.
