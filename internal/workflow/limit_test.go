@@ -2,6 +2,7 @@ package workflow_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -120,6 +121,19 @@ func TestOnce(t *testing.T) {
 			if r := h.want(id, api.Succeeded); string(r.Outputs) != `{"x":true}` {
 				t.Errorf("outputs = %s", r.Outputs)
 			}
+		}
+	})
+}
+
+func TestPriorities(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		h := open(t, dir)
+		for _, x := range []string{"low: -5", "first: 0", "urgent: 7", "second: 0"} {
+			name, priority, _ := strings.Cut(x, ": ")
+			h.mustStart("priority: " + priority + "\ntasks: {" + name + ": {use: noop}}")
+		}
+		if got := h.work(); !slices.Equal(got, []string{"urgent", "first", "second", "low"}) {
+			t.Errorf("did %v; want what is urgent first, and then in the order it came", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package workflow
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,9 +44,15 @@ type attempt struct {
 }
 
 type pool struct {
-	queues []*queue // one per namespace and task type; asked in turn
-	turn   int
-	wake   chan struct{} // closed when something was added
+	classes []*class      // by priority, highest first
+	wake    chan struct{} // closed when something was added
+}
+
+// class holds the attempts of one priority: a queue per namespace and task type, asked in turn.
+type class struct {
+	priority int
+	queues   []*queue
+	turn     int
 }
 
 type queue struct {
@@ -91,35 +98,50 @@ func (p *pools) add(meta *core.Meta, ds []core.Dispatch, parked func(core.Attemp
 }
 
 func (q *pool) push(a *attempt) {
-	for _, k := range q.queues {
+	i, ok := slices.BinarySearchFunc(q.classes, a.Priority, func(c *class, p int) int { return p - c.priority })
+	if !ok {
+		q.classes = slices.Insert(q.classes, i, &class{priority: a.Priority})
+	}
+	c := q.classes[i]
+	for _, k := range c.queues {
 		if k.namespace == a.meta.Namespace && k.typ == a.Use {
 			k.items = append(k.items, a)
 			return
 		}
 	}
-	q.queues = append(q.queues, &queue{a.meta.Namespace, a.Use, []*attempt{a}})
+	c.queues = append(c.queues, &queue{a.meta.Namespace, a.Use, []*attempt{a}})
+}
+
+// next takes the next attempt that fits out of the queues, in turn, or returns nil.
+func (c *class) next(namespace string, types map[string]bool) *attempt {
+	for range c.queues {
+		k := c.queues[c.turn%len(c.queues)]
+		c.turn++
+		if a := k.pop(namespace, types); a != nil {
+			return a
+		}
+	}
+	return nil
 }
 
 // maxAnswer bounds the inputs and variables of one answer to a poll, in bytes, so that it fits into a
 // message of the bus; one attempt more may go over it.
 const maxAnswer = 4 << 20
 
-// take claims up to n queued attempts for a worker; namespace "*" takes of all in turn.
+// take claims up to n queued attempts for a worker, those of a higher priority first; namespace "*" takes
+// of all in turn.
 func (p *pools) take(name, namespace, worker string, types map[string]bool, n int) (out []*attempt, wake <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.pool(name)
 	now := p.now()
 	size := 0
-	for idle := 0; len(out) < n && size < maxAnswer && idle < len(q.queues); {
-		k := q.queues[q.turn%len(q.queues)]
-		q.turn++
-		a := k.pop(namespace, types)
+	for i := 0; i < len(q.classes) && len(out) < n && size < maxAnswer; {
+		a := q.classes[i].next(namespace, types)
 		if a == nil {
-			idle++
+			i++
 			continue
 		}
-		idle = 0
 		a.token, a.worker, a.seen = tokenOf(a.meta.ID, p.nonce()), worker, now
 		p.claims[a.token] = a
 		out = append(out, a)
