@@ -49,6 +49,7 @@ echo '2. Killed with -9 while the vCenter builds, and started again: the same re
 "$TUTTI" demo --data "$dir/kill" --listen 127.0.0.1:0 --pause 4s >"$dir/kill.out" 2>&1 &
 pid=$!
 await "$dir/kill.out" 'running    create'
+sleep 1 # so that the vCenter has begun
 kill -9 $pid
 wait $pid 2>/dev/null
 pid=
