@@ -25,7 +25,6 @@ type job struct {
 	key   attemptKey
 	stop  bool
 	end   *api.Result // once it is done
-	vars  int
 }
 
 func (w *hand) forget() {

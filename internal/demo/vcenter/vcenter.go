@@ -125,7 +125,7 @@ func start(ctx context.Context, c Config, before string) (*VCenter, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	socket, err := l.File()
 	if err != nil {
 		return nil, err
