@@ -34,6 +34,7 @@ func run() int {
 	c.Schemas = resource.Schemas()
 	c.Schemas[api.KindWorkflow] = definition.Schema()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
+	offline(&c)
 	c.More = demoCommands(c)
 	return cli.Main(ctx, c)
 }

@@ -19,9 +19,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tutti/api"
 	"tutti/bus"
+	"tutti/errs"
 	"tutti/internal/cli/config"
 	"tutti/internal/cli/output"
+	"tutti/internal/document"
 	"tutti/sdk"
 )
 
@@ -40,6 +43,11 @@ type Config struct {
 	// Types returns what `tutti worker` can do, connecting to public addresses and to those allowed, such
 	// as 10.0.0.0/8:443; nil has no `tutti worker`.
 	Types func(allowDial []string) ([]sdk.TaskType, error)
+	// Specs are the task types that workflows may use, for what checks and plays them without a server.
+	Specs []api.TaskType
+	// Declare returns the task type that a document of kind TaskType declares, or all that is wrong with
+	// it; nil leaves those documents to the server.
+	Declare func(*document.Document) (api.TaskType, []errs.Problem)
 	// Schemas are the JSON Schemas `tutti schema` prints, by kind.
 	Schemas map[string]json.RawMessage
 	// Serve runs the server until ctx ends; it calls f.Ready once it takes calls. nil has no `tutti serve`.

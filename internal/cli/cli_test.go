@@ -189,7 +189,7 @@ func TestCommandTree(t *testing.T) {
 		run/cancel run/events run/graph run/list run/output run/retry run/show run/start run/task run/tasks run/tree run/undo
 		schema secret/delete secret/list secret/set serve service/list status token/create token/list token/revoke
 		user/create user/delete user/list user/update version wait watch whoami worker
-		workflow/delete workflow/list workflow/new workflow/schema workflow/show workflow/validate`)
+		workflow/delete workflow/list workflow/new workflow/schema workflow/show workflow/simulate workflow/test workflow/validate`)
 	for i := range got {
 		got[i] = strings.ReplaceAll(got[i], " ", "/")
 	}

@@ -176,9 +176,6 @@ func TestApply(t *testing.T) {
 	if r = s.cli("plan", "-f", dir, "--detailed-exitcode"); r.code != 0 {
 		t.Errorf("plan without changes = %+v; want exit code 0", r)
 	}
-	if r = s.cli("workflow", "validate", "-f", dir); r.code != 0 || r.out != "" || r.errOut != "1 definitions in 3 files are valid.\n" {
-		t.Errorf("workflow validate = %+v", r)
-	}
 	for _, args := range [][]string{{"apply", "-f", filepath.Join(dir, "none")}, {"apply", "-f", filepath.Join(dir, ".git")}} {
 		if r = s.cli(args...); (r.code != 3) != (args[2] == filepath.Join(dir, ".git")) {
 			t.Errorf("%q = %+v", args, r)

@@ -28,18 +28,29 @@ const (
 )
 
 // sources reads the files of -f: a file, "-" for stdin, or all *.yaml, *.yml and *.json below a folder,
-// in the order of their names. Hidden files and folders are left out.
+// in the order of their names. Hidden files and folders are left out, and so are tests of workflows and
+// recorded runs, which are not applied.
 func (l *line) sources(paths []string) ([]api.SourceFile, error) {
 	if len(paths) == 0 {
 		return nil, usage("which files?").WithHint("give -f FILE, -f DIR or -f - for stdin")
 	}
+	for _, p := range paths {
+		if isTest(p) {
+			return nil, errs.New(errs.Invalid, "%s holds tests, which are not applied", p).WithHint("run them: tutti workflow test %s", p)
+		}
+	}
+	return l.collect(paths, isDefinition)
+}
+
+// collect reads files, and what is wanted of those below folders.
+func (l *line) collect(paths []string, wanted func(path string) bool) ([]api.SourceFile, error) {
 	var files []api.SourceFile
 	add := func(name string, data []byte) error {
 		switch {
 		case len(data) > maxFile:
 			return errs.New(errs.TooLarge, "%s has %s, more than %s", name, output.Size(int64(len(data))), output.Size(maxFile))
 		case len(files) == maxFiles:
-			return errs.New(errs.TooLarge, "more than %d files", maxFiles).WithHint("apply folder by folder")
+			return errs.New(errs.TooLarge, "more than %d files", maxFiles).WithHint("do it folder by folder")
 		}
 		files = append(files, api.SourceFile{Name: name, Text: string(data)})
 		return nil
@@ -59,8 +70,21 @@ func (l *line) sources(paths []string) ([]api.SourceFile, error) {
 		if err != nil {
 			return nil, errs.New(errs.Invalid, "read %s: %w", p, reasonOf(err))
 		}
-		if err := l.folder(p, add); err != nil {
+		found, err := definitionFiles(p, true)
+		if err != nil {
 			return nil, err
+		}
+		for _, path := range found {
+			if !wanted(path) {
+				continue
+			}
+			name, data, err := l.read(path)
+			if err == nil {
+				err = add(filepath.ToSlash(name), data)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(files) == 0 {
@@ -69,26 +93,23 @@ func (l *line) sources(paths []string) ([]api.SourceFile, error) {
 	return files, nil
 }
 
-// folder adds the definition files below dir.
-func (l *line) folder(dir string, add func(string, []byte) error) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+// definitionFiles returns the *.yaml, *.yml and *.json in a folder, deep also in those below it, by
+// their names.
+func definitionFiles(dir string, deep bool) (out []string, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return errs.New(errs.Invalid, "read %s: %w", path, reasonOf(err))
-		case path != dir && strings.HasPrefix(d.Name(), "."):
+		case path != dir && (strings.HasPrefix(d.Name(), ".") || d.IsDir() && !deep):
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
-			return nil
-		case d.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
-			return nil
+		case !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
+			out = append(out, path)
 		}
-		name, data, err := l.read(path)
-		if err != nil {
-			return err
-		}
-		return add(filepath.ToSlash(name), data)
+		return nil
 	})
+	return out, err
 }
 
 // reasonOf returns an error of a file without the path, which the message has already.
@@ -188,8 +209,8 @@ func (l *line) printChanges(out api.ApplyOut, dry bool) error {
 }
 
 func (l *line) workflowCommands() *cobra.Command {
-	return l.group("workflow", "Write, check and look up workflows", "  tutti workflow new vm.build > vm.yaml\n  tutti workflow validate -f vm.yaml",
-		l.definitionList(api.KindWorkflow), l.definitionShow(api.KindWorkflow), l.workflowNew(), l.workflowValidate(), l.workflowSchema(), l.definitionDelete())
+	return l.group("workflow", "Write, check, simulate, test and look up workflows", "  tutti workflow new vm.build > vm.yaml\n  tutti workflow validate vm.yaml\n  tutti workflow simulate vm.yaml -p name=web\n  tutti workflow test .",
+		l.definitionList(api.KindWorkflow), l.definitionShow(api.KindWorkflow), l.workflowNew(), l.workflowValidate(), l.workflowSimulate(), l.workflowTest(), l.workflowSchema(), l.definitionDelete())
 }
 
 func definitionColumns() []output.Column[api.Definition] {
@@ -297,27 +318,6 @@ func (l *line) workflowNew() *cobra.Command {
 		_, err := fmt.Fprintf(l.Stdout, newWorkflow, args[0])
 		return err
 	})
-}
-
-func (l *line) workflowValidate() *cobra.Command {
-	var paths []string
-	cmd := l.command("validate", "Check definitions without applying them", func(ctx context.Context, _ []string) error {
-		files, err := l.sources(paths)
-		if err != nil {
-			return err
-		}
-		out, err := call(ctx, l, api.ValidateDefinitions, api.ApplyIn{Body: api.ApplyBody{Files: files, DryRun: true}})
-		if err != nil {
-			return err
-		}
-		if l.printer().Structured() {
-			return l.printChanges(out, true)
-		}
-		l.note("%d definitions in %d files are valid.", len(out.Changes), len(files))
-		return nil
-	})
-	fileFlag(cmd, &paths)
-	return cmd
 }
 
 func (l *line) workflowSchema() *cobra.Command {

@@ -36,6 +36,8 @@ var plain = []string{
 	"tasks: {e: {each: {in: '[1,2,3]'}, use: noop, limit: {key: lock, max: 2}, once: 'item-${{ item }}'}}\n",
 	"deadline: 30s\ntasks: {g: {timeout: 9s, retry: {max: 2, wait: 1s}, tasks: {a: {use: noop}, b: {use: 'workflow:leaf', needs: [a]}}}, z: {use: noop, after: [g]}}\nfinally: {f: {use: noop}}\n",
 	"tasks: {a: {use: noop, limit: {key: lock, whenFull: replace}}, b: {use: noop, needs: [a], deadline: 20s, retry: {max: 3, wait: 2s}}}\n",
+	"tasks: {e: {each: {in: '[1,2,3]', parallel: 2}, onError: pause, deadline: 15s, tasks: {a: {use: noop}, b: {use: 'workflow:leaf', needs: [a]}}}, z: {use: noop, needs: [e]}}\n",
+	"onFailure: pause\nlimit: {key: all}\ntasks: {e: {each: {in: '[1,2]'}, onError: pause, deadline: 20s, use: 'workflow:mid'}, s: {use: signal, timeout: 20s, with: {name: go}}}\n",
 	"tasks: {a: {use: emit, with: {type: x}}, m: {use: 'workflow:mid', retry: {max: 1, wait: 1s}, onError: continue}, n: {use: 'workflow:mid', after: [m], timeout: 20s}}\n",
 }
 

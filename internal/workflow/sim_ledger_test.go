@@ -143,6 +143,7 @@ func (m *memLedger) fits(b *batch) error {
 	}
 	for i, k := range b.keys {
 		_, had := m.keys[k.namespace+"\x00"+k.key]
+		had = had && bug != "keys forgotten"
 		if had || slices.ContainsFunc(b.keys[:i], func(o keyRow) bool { return o.namespace == k.namespace && o.key == k.key }) {
 			m.s.fired["a key was taken twice, and the store refused"]++
 			return fmt.Errorf("key %q is there already", k.key)

@@ -127,7 +127,7 @@ func (s *sim) person() {
 		return
 	}
 	id := s.model.order[s.r.IntN(len(s.model.order))]
-	switch s.r.IntN(9) {
+	switch s.r.IntN(11) {
 	case 0, 1, 2:
 		s.cancel(id)
 	case 3:
@@ -140,6 +140,8 @@ func (s *sim) person() {
 		s.retry(id, "")
 	case 7:
 		s.undo(id)
+	case 8, 9:
+		s.help(id)
 	default:
 		s.decide(id, s.r.IntN(3) > 0)
 	}

@@ -117,6 +117,13 @@ func (e *engine) holder(namespace, token string) (run api.RunID, ref core.Attemp
 	if err == nil {
 		return run, a.AttemptRef, nonce, nil
 	}
+	if bug == "no claim check" {
+		for key, open := range e.pools.open {
+			if key.run == run {
+				return run, open.AttemptRef, nonce, nil
+			}
+		}
+	}
 	l, lerr := e.get(namespace, run)
 	if errs.Is(lerr, errs.Unavailable) {
 		return "", ref, "", lerr

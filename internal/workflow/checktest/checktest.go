@@ -91,7 +91,7 @@ func (j *Journal) Add(id api.RunID, g *dag.Graph, row Row) error {
 }
 
 func (j *Journal) event(r *run, e *core.Event) error {
-	if e.Path == "" || e.Type == core.Retried && (r.state == over || r.node(e.Path).state != paused) {
+	if e.Path == "" || e.Type == core.Retried && (r.state == over || r.node(e.Path).state.final()) {
 		return j.runEvent(r, e)
 	}
 	if r.state != going {
@@ -115,6 +115,11 @@ func (j *Journal) event(r *run, e *core.Event) error {
 		r.forget(e.Path)
 		if err := r.expanded(j, e); err != nil {
 			return err
+		}
+	case core.Retried:
+		if t, _ := r.find(e.Path); t != nil && t.Each != nil && !strings.HasSuffix(e.Path, "]") {
+			r.reopen(e.Path)
+			to = open
 		}
 	case core.Abandoned:
 		r.abandon(e.Path + ".")
@@ -188,6 +193,10 @@ func (r *run) revive() {
 			delete(r.nodes, path)
 		case n.state.final() && n.state != succeeded:
 			n.was, n.state = n.state, revived
+		case n.state == paused || n.state == backOff:
+			if t, _ := r.find(path); t != nil && (t.Body != nil || t.Each != nil || r.groups[path] != nil) {
+				n.was, n.state = n.state, revived // it goes on inside
+			}
 		}
 	}
 	r.undone = false
@@ -207,6 +216,15 @@ func (r *run) forget(path string) {
 	for p := range r.nodes {
 		if strings.HasPrefix(p, path+".") || strings.HasPrefix(p, path+"[") {
 			delete(r.nodes, p)
+		}
+	}
+}
+
+// reopen lets the items of a paused `each` run again that did not succeed.
+func (r *run) reopen(path string) {
+	for p, n := range r.nodes {
+		if strings.HasPrefix(p, path+"[") && n.state.final() && n.state != succeeded {
+			n.was, n.state = n.state, revived
 		}
 	}
 }

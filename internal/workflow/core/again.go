@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"tutti/api"
 	"tutti/errs"
@@ -91,7 +92,11 @@ func (r *Run) Retry(now int64, path string, input json.RawMessage, by string) ([
 		}
 		if n.paused && !r.State.Ended() {
 			r.emit(Event{Type: Retried, Path: path, Input: input, By: by})
-			r.start(n)
+			if n.isEach {
+				r.retryRuns(path + "[")
+			} else {
+				r.start(n)
+			}
 			ev, ef := r.finish()
 			return ev, ef, nil
 		}
@@ -109,13 +114,18 @@ func (r *Run) Retry(now int64, path string, input json.RawMessage, by string) ([
 			return nil, Effects{}, err
 		}
 	}
+	r.retryRuns("")
+	ev, ef := r.finish()
+	return ev, ef, nil
+}
+
+// retryRuns retries the sub-runs of the revived tasks whose paths begin so.
+func (r *Run) retryRuns(prefix string) {
 	for _, n := range r.order {
-		if !n.dead && n.active && n.state == api.Running && n.child != "" && n.undoes == nil {
+		if !n.dead && n.active && n.state == api.Running && n.child != "" && n.undoes == nil && strings.HasPrefix(n.path, prefix) {
 			r.effects.RetryRuns = append(r.effects.RetryRuns, n.child)
 		}
 	}
-	ev, ef := r.finish()
-	return ev, ef, nil
 }
 
 // applyRetried puts back what is to run again.
@@ -127,6 +137,9 @@ func (r *Run) applyRetried(e *Event) error {
 		}
 		n.edited, n.fails, n.losses = e.Input, 0, 0
 		if n.paused && !r.State.Ended() {
+			if n.isEach {
+				r.reopen(n)
+			}
 			return nil
 		}
 	}
@@ -149,6 +162,14 @@ func (r *Run) applyRetried(e *Event) error {
 	}
 	r.revive(r.root)
 	return nil
+}
+
+// reopen lets the items of a paused `each` run again that did not succeed.
+func (r *Run) reopen(n *node) {
+	r.leave(n)
+	n.state, n.paused, n.failure, n.reason, n.until, n.doom = api.Running, false, nil, nil, 0, nil
+	r.renew(n)
+	r.revive(n.body)
 }
 
 // revive puts back the tasks of s that did not succeed, and recounts what they wait for. Groups are

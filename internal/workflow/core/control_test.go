@@ -130,3 +130,29 @@ func TestRetryOfPausedRunKeepsItsPlace(t *testing.T) {
 	w.work(ok)
 	w.want(api.Succeeded, "a:succeeded")
 }
+
+// A person retries a paused item, or the whole `each`: what succeeded is kept, and no worker gets the
+// `each` itself.
+func TestRetryOfPausedItems(t *testing.T) {
+	t.Parallel()
+	w := start(t, "tasks: {e: {each: {in: '[1,2]'}, onError: pause, tasks: {a: {use: noop}}}}", `{}`)
+	w.work(failing("e[1].a"))
+	w.want(api.Waiting, "e:running e[0]:succeeded e[0].a:succeeded e[1]:waiting e[1].a:failed")
+	w.must(w.run.Retry(w.now, "e[1]", nil, "user:anna"))
+	w.work(ok)
+	w.want(api.Succeeded, "e:succeeded e[0]:succeeded e[0].a:succeeded e[1]:succeeded e[1].a:succeeded")
+
+	w = start(t, "tasks: {e: {each: {in: '[1,2]', parallel: 1}, onError: pause, deadline: 1m, use: noop}}", `{}`)
+	w.must(w.run.Report(w.now, w.queue[0].AttemptRef, "", "w", ok(w.queue[0])))
+	w.queue = w.queue[1:]
+	w.pass()
+	w.must(w.run.Report(w.now, w.cancels[0], "", "w", api.Result{Outcome: api.Interrupted}))
+	w.want(api.Waiting, "e:waiting e[0]:succeeded e[1]:cancelled")
+	w.queue = nil
+	w.must(w.run.Retry(w.now, "e", nil, "user:anna"))
+	if len(w.queue) != 1 || w.queue[0].Path != "e[1]" {
+		t.Fatalf("queue = %+v; want the item that was cancelled", w.queue)
+	}
+	w.work(ok)
+	w.want(api.Succeeded, "e:succeeded e[0]:succeeded e[1]:succeeded")
+}

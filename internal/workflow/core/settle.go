@@ -106,7 +106,7 @@ func (r *Run) markFailing(s *scope, n *node) {
 		if o == nil || o.doom == nil && r.mayRetry(o) {
 			return
 		}
-		if e := o.task.OnError; !o.isItem && (e == dag.Continue || e == dag.Pause) {
+		if e := o.task.OnError; e == dag.Pause || !o.isItem && e == dag.Continue {
 			return
 		}
 		if o.in.items && o.in.failures+1 <= o.in.tolerate {

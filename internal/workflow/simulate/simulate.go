@@ -44,6 +44,8 @@ type Library struct {
 	Tests []*Test
 	// Others are the documents of further kinds, which are not looked at here.
 	Others []*document.Document
+	// Declared is how many sound documents declare task types.
+	Declared int
 
 	types  map[string]api.TaskType
 	names  []string // of types, sorted
@@ -56,9 +58,9 @@ type Library struct {
 type Catalogue struct {
 	// Types are the task types, those of the engine itself included.
 	Types []api.TaskType
-	// Declare returns the task type that the canonical JSON of a document of kind TaskType declares, or
-	// errs.Invalid with all that is wrong. nil leaves those documents to others.
-	Declare func(canonical []byte) (api.TaskType, error)
+	// Declare returns the task type that a document of kind TaskType declares, or all that is wrong with
+	// it. nil leaves those documents to others.
+	Declare func(*document.Document) (api.TaskType, []errs.Problem)
 }
 
 // Read takes files in and returns what they hold, with everything that is wrong in them, in the order
@@ -85,10 +87,13 @@ func Read(c Catalogue, files []api.SourceFile) (*Library, []errs.Problem) {
 			first[id] = d
 			switch {
 			case d.Kind == api.KindTaskType && c.Declare != nil:
-				t, err := c.Declare(d.JSON)
-				if err != nil {
-					found[i] = append(found[i], told(d, err)...)
-				} else if _, builtin := l.types[t.Name]; !builtin {
+				t, problems := c.Declare(d)
+				if len(problems) > 0 {
+					found[i] = append(found[i], problems...)
+					break
+				}
+				l.Declared++
+				if _, builtin := l.types[t.Name]; !builtin {
 					l.types[t.Name] = t
 				}
 			case d.Kind == api.KindWorkflow:
@@ -138,15 +143,6 @@ func place(location string) (line, col int) {
 	return line, col
 }
 
-// told returns what is wrong with a document as somebody else says it.
-func told(d *document.Document, err error) []errs.Problem {
-	e := errs.Public(err)
-	if len(e.Problems) > 0 {
-		return e.Problems
-	}
-	return []errs.Problem{{Location: d.At(""), Message: e.Msg, Hint: e.Hint}}
-}
-
 // Workflows returns the names of the workflows, in the order of the files.
 func (l *Library) Workflows() []string { return slices.Clone(l.order) }
 
@@ -171,6 +167,12 @@ func (l *Library) Inputs(name string) json.RawMessage {
 		return g.Inputs
 	}
 	return nil
+}
+
+// HasTask reports whether a task of a workflow, or of what it calls, can have a path that fits a pattern.
+func (l *Library) HasTask(workflow, pattern string) bool {
+	g := l.graphs[workflow]
+	return g != nil && l.paths(g).has(pattern)
 }
 
 // graph returns a workflow of the library, or errs.NotFound.

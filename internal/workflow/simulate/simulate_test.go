@@ -10,6 +10,7 @@ import (
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/internal/document"
 	"tutti/internal/workflow/simulate"
 )
 
@@ -18,10 +19,10 @@ var catalogue = simulate.Catalogue{Types: []api.TaskType{
 	{Name: "noop"}, {Name: "set", Native: true}, {Name: "wait", Native: true}, {Name: "approval", Native: true}, {Name: "signal", Native: true}, {Name: "emit", Native: true},
 	{Name: "vm", With: json.RawMessage(`{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"cpu":{"type":"integer"}}}`),
 		Out: json.RawMessage(`{"type":"object","required":["id","cpu"],"properties":{"id":{"type":"string","pattern":"^vm-[0-9a-f]+$","examples":["vm-0"]},"cpu":{"type":"integer","minimum":2},"ip":{"type":"string","format":"ipv4"}}}`)},
-}, Declare: func(doc []byte) (api.TaskType, error) {
+}, Declare: func(d *document.Document) (api.TaskType, []errs.Problem) {
 	var t api.TaskType
-	if err := json.Unmarshal(doc, &t); err != nil || t.Title == "" {
-		return t, errs.New(errs.Invalid, "no title")
+	if err := json.Unmarshal(d.JSON, &t); err != nil || t.Title == "" {
+		return t, []errs.Problem{{Location: d.At(""), Message: "no title"}}
 	}
 	return t, nil
 }}
