@@ -15,7 +15,8 @@
 //	                               until it serves; calls are Anna's, $OLGA is Olga's token
 //	take VARIABLE REGEXP           puts the first group of a match in stdout into VARIABLE
 //	until ARGS -- REGEXP           runs the binary again and again until what it prints matches
-//	machines NAME...               checks which machines the vCenter of the demo holds, by its own API
+//	machines [PREFIX*] NAME...     checks which machines the vCenter of the demo holds, by its own API;
+//	                               with a prefix only those whose names begin with it count
 package specs_test
 
 import (
@@ -338,14 +339,20 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func machines(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg, "machines NAME...")
+	need(ts, !neg, "machines [PREFIX*] NAME...")
 	v, err := vcenter.Find(context.Background(), ts.MkAbs("demo/vcenter"))
 	ts.Check(err)
 	all, err := v.Machines(context.Background())
 	ts.Check(err)
+	prefix := ""
+	if len(args) > 0 && strings.HasSuffix(args[0], "*") {
+		prefix, args = strings.TrimSuffix(args[0], "*"), args[1:]
+	}
 	var got []string
 	for _, m := range all {
-		got = append(got, m.Name)
+		if strings.HasPrefix(m.Name, prefix) {
+			got = append(got, m.Name)
+		}
 	}
 	slices.Sort(args)
 	if diff := cmp.Diff(args, got); diff != "" {

@@ -23,6 +23,28 @@ func strict(inventory *simulator.Registry) {
 			}
 		}
 	}
+	for _, x := range inventory.AllReference("SearchIndex") {
+		if x, ok := x.(*simulator.SearchIndex); ok {
+			inventory.Put(&index{x})
+		}
+	}
+}
+
+// index finds what is in such a folder, which the simulator's own does not look into.
+type index struct{ *simulator.SearchIndex }
+
+// FindChild returns what has a name directly below something.
+func (x *index) FindChild(ctx *simulator.Context, req *types.FindChild) soap.HasFault {
+	f, ok := ctx.Map.Get(req.Entity).(*folder)
+	if !ok {
+		return x.SearchIndex.FindChild(ctx, req)
+	}
+	res := new(types.FindChildResponse)
+	if child := ctx.Map.FindByName(req.Name, f.ChildEntity); child != nil {
+		ref := child.Reference()
+		res.Returnval = &ref
+	}
+	return &methods.FindChildBody{Res: res}
 }
 
 // CreateVMTask begins to make a machine, unless there is one of the name.

@@ -13,6 +13,7 @@ import (
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/fault"
 	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -99,6 +100,26 @@ func TestOutlivesItsClients(t *testing.T) {
 	}
 	if m := all[0]; m.Name != "web-1" || m.CPU != 2 || m.MemoryMB != 8192 || m.Cluster != "CLUSTER_DEV" || m.Datastore != "SSD_DEV" {
 		t.Errorf("machine = %+v", m)
+	}
+	err = v.visit(t.Context(), func(c *govmomi.Client) error {
+		dc, err := find.NewFinder(c.Client).Datacenter(t.Context(), "DC1")
+		if err != nil {
+			return err
+		}
+		folders, err := dc.Folders(t.Context())
+		if err != nil {
+			return err
+		}
+		for name, want := range map[string]bool{"web-1": true, "web-2": false} {
+			ref, err := object.NewSearchIndex(c.Client).FindChild(t.Context(), folders.VmFolder, name)
+			if err != nil || (ref != nil) != want {
+				t.Errorf("FindChild(%s) = %v, %v; want found %t", name, ref, err, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	stranger := *v
 	stranger.Password = "x"
