@@ -4,7 +4,7 @@
 // system itself says that holds it.
 //
 // It owns its folder: lock, server/ (the data folder of the server), vcenter/ (see package vcenter),
-// mail/ (what was sent), address, and for each person NAME.password and NAME.token. What a demo that
+// mail/ (what was sent), address, asked, and for each person NAME.password and NAME.token. What a demo that
 // was killed left undone is finished by the next one on the folder.
 package demo
 

@@ -20,7 +20,7 @@ const repository = "machines"
 
 // welcome says what runs.
 func (d *demo) welcome() {
-	d.say("Tutti runs at %s, in %s since %s.", d.server.Address, d.path(), ms(time.Since(d.began)))
+	d.say("Tutti runs at %s, ready after %s. All it keeps is in %s.", d.server.Address, ms(time.Since(d.began)), d.path())
 	switch v := d.vcenter; {
 	case v.Found:
 		d.say("The vCenter at %s (a simulator with the real API, process %d) has been running all along.", v.URL, v.PID)
@@ -39,10 +39,11 @@ func (d *demo) report(ctx context.Context, r api.Request) error {
 	if err != nil {
 		return err
 	}
-	machines, err := machinesOf(all, r)
+	names, err := namesOf(r)
 	if err != nil {
 		return err
 	}
+	machines := slices.DeleteFunc(slices.Clone(all), func(m vcenter.Machine) bool { return !slices.Contains(names, m.Name) })
 	d.say("In the vCenter (read back through its own API):")
 	for _, m := range machines {
 		d.say("  %s", describe(m))
@@ -51,7 +52,7 @@ func (d *demo) report(ctx context.Context, r api.Request) error {
 		d.say("  nothing for %s %s", r.Type, r.Name)
 	}
 	d.say("  It holds %s in all.", plural(len(all), "machine"))
-	if err := d.reportCommits(ctx, r); err != nil {
+	if err := d.reportCommits(ctx, r, names); err != nil {
 		return err
 	}
 	if err := d.reportMail(ctx, r); err != nil {
@@ -62,8 +63,8 @@ func (d *demo) report(ctx context.Context, r api.Request) error {
 	return nil
 }
 
-// machinesOf returns the machines of a request among all.
-func machinesOf(all []vcenter.Machine, r api.Request) ([]vcenter.Machine, error) {
+// namesOf returns what the machines of a request are called.
+func namesOf(r api.Request) ([]string, error) {
 	var spec struct {
 		Machines []struct {
 			Name string `json:"name"`
@@ -72,11 +73,14 @@ func machinesOf(all []vcenter.Machine, r api.Request) ([]vcenter.Machine, error)
 	if err := json.Unmarshal(r.Spec, &spec); err != nil {
 		return nil, fmt.Errorf("read the machines of %s: %w", r.ID, err)
 	}
-	names := []string{r.Name}
+	if len(spec.Machines) == 0 {
+		return []string{r.Name}, nil
+	}
+	var names []string
 	for _, m := range spec.Machines {
 		names = append(names, m.Name)
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(m vcenter.Machine) bool { return !slices.Contains(names, m.Name) }), nil
+	return names, nil
 }
 
 func plural(n int, what string) string {
@@ -95,8 +99,12 @@ func describe(m vcenter.Machine) string {
 		m.Name, m.ID, m.CPU, m.MemoryMB/1024, strings.Join(disks, " + "), strings.Join(m.Networks, ", "), m.Cluster, m.Datastore, m.Power)
 }
 
-// reportCommits shows the commits of a request, read from the repository itself.
-func (d *demo) reportCommits(ctx context.Context, r api.Request) error {
+// maxShown bounds how many files of a commit are shown.
+const maxShown = 3
+
+// reportCommits shows the commits of a request with the files of its machines, read from the repository
+// itself.
+func (d *demo) reportCommits(ctx context.Context, r api.Request, names []string) error {
 	dir := d.path("server", "repositories", r.Namespace, repository+".git")
 	d.say("In git (%s):", dir)
 	repo, err := gitrepo.Open(dir, "")
@@ -114,9 +122,27 @@ func (d *demo) reportCommits(ctx context.Context, r api.Request) error {
 	for _, c := range log {
 		if c.Trailers["Request"] == r.ID {
 			d.say("  %s   %s   Trace: %s", c.Hash, firstLine(c.Message), c.Trailers["Trace"])
+			d.showFiles(repo, c.Hash, r, names)
 		}
 	}
 	return nil
+}
+
+// showFiles shows the files of a commit that are of the machines of r.
+func (d *demo) showFiles(repo *gitrepo.Repo, commit string, r api.Request, names []string) {
+	var files []string
+	for _, name := range names {
+		path := "machines/" + name + "/" + string(r.Run) + ".json"
+		if content, err := repo.Read(commit, path); err == nil { // not there where it was taken back
+			files = append(files, fmt.Sprintf("%s (%d bytes)", path, len(content)))
+		}
+	}
+	for _, f := range files[:min(len(files), maxShown)] {
+		d.say("    %s", f)
+	}
+	if more := len(files) - maxShown; more > 0 {
+		d.say("    and %s more", plural(more, "file"))
+	}
 }
 
 // mailTime is how long mail may take to arrive.
