@@ -77,7 +77,7 @@ func (h *house) apply(ctx context.Context, in api.ApplyIn) (out api.ApplyOut, er
 
 // took returns what was applied since it was last asked, after a time.
 func (h *house) took(d time.Duration) string {
-	time.Sleep(d) // sleep: of the bubble // sleep: virtual time
+	time.Sleep(d) // sleep: of the bubble
 	synctest.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
