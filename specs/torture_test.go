@@ -182,8 +182,14 @@ func (x *torture) login() {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	s, err := sdk.Call(x.t.Context(), x.client, api.Bootstrap, api.BootstrapIn{Body: api.BootstrapBody{
-		Token: strings.TrimSpace(string(token)), User: "admin", Password: "correct horse battery staple"}})
+	var s api.Session
+	for { // until the service behind the open port answers too
+		s, err = sdk.Call(x.t.Context(), x.client, api.Bootstrap, api.BootstrapIn{Body: api.BootstrapBody{
+			Token: strings.TrimSpace(string(token)), User: "admin", Password: "correct horse battery staple"}})
+		if !errs.Is(err, errs.Unavailable) {
+			break
+		}
+	}
 	if err != nil {
 		x.t.Fatal(err)
 	}
