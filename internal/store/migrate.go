@@ -30,13 +30,8 @@ CREATE TABLE IF NOT EXISTS $_leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL
 `
 
 func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
-	for stmt := range strings.SplitSeq(strings.ReplaceAll(common, "$", db.service), ";") {
-		if strings.TrimSpace(stmt) == "" {
-			continue
-		}
-		if _, err := db.write.ExecContext(ctx, stmt); err != nil && !duplicate(err) {
-			return fmt.Errorf("create the common tables: %w", err)
-		}
+	if err := db.Tx(ctx, db.createCommon); err != nil {
+		return fmt.Errorf("create the common tables: %w", err)
 	}
 	if migrations == nil {
 		return nil
@@ -69,6 +64,25 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrations: %w", err)
+	}
+	return nil
+}
+
+// createCommon creates the common tables that are not there yet. On PostgreSQL replicas that start
+// together do so one after the other: there IF NOT EXISTS alone does not keep two of them apart.
+func (db *DB) createCommon(tx *Tx) error {
+	if db.postgres {
+		if err := tx.Exec(`SELECT pg_advisory_xact_lock(?)`, lockID(db.service)); err != nil {
+			return err
+		}
+	}
+	for stmt := range strings.SplitSeq(strings.ReplaceAll(common, "$", db.service), ";") {
+		if strings.TrimSpace(stmt) == "" {
+			continue
+		}
+		if err := tx.Exec(stmt); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -243,7 +243,7 @@ func (db *DB) once(ctx context.Context, f func(*Tx) error) error {
 
 func duplicate(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pe.Code == "23505" || pe.Code == "42P06" || pe.Code == "42P07")
+	return ok && (pe.Code == "23505" || pe.Code == "42P06")
 }
 
 // rebind turns "?" into "$1", "$2", … for PostgreSQL. Queries hold no "?" in literals.
