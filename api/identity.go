@@ -179,6 +179,9 @@ type AuthenticateIn struct{ Secret string }
 type Authenticated struct {
 	Caller  bus.Caller
 	Session bool // it came from logging in, so a browser may send it by itself
+	// Namespaces are those there are, where the caller has a role in all of them: a role in * is none
+	// in what does not exist.
+	Namespaces []string
 }
 
 // UserIn names a user.

@@ -84,7 +84,7 @@ type RequestIn struct {
 type ListRequestsIn struct {
 	NS
 	Paging
-	State     State  `query:"state"`
+	State     State  `query:"state" enum:"pending,running,waiting,succeeded,failed,skipped,cancelled"`
 	Trace     string `query:"trace"`
 	Requester string `query:"requester"`
 	Type      string `query:"type"`

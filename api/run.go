@@ -204,7 +204,7 @@ type ListRunsIn struct {
 	NS
 	Paging
 	Workflow string `query:"workflow"`
-	State    State  `query:"state"`
+	State    State  `query:"state" enum:"pending,running,waiting,succeeded,failed,skipped,cancelled"`
 	Trace    string `query:"trace"`
 	Request  string `query:"request"`
 	Parent   RunID  `query:"parent" doc:"Sub-runs of a run"`
@@ -216,7 +216,7 @@ type ListTasksIn struct {
 	Paging
 	ID     RunID  `path:"id"`
 	Parent string `query:"parent" doc:"Only the children of this path; - means the top level"`
-	State  State  `query:"state"`
+	State  State  `query:"state" enum:"pending,running,waiting,succeeded,failed,skipped,cancelled"`
 }
 
 // GetTaskIn names a task of a run.

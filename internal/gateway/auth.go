@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -123,12 +124,38 @@ func (g *Gateway) authenticated(h handler) handler {
 		if c.cookie && !who.Session {
 			return errs.New(errs.Unauthenticated, "the cookie is not that of a session").WithHint("send a token as Authorization: Bearer TOKEN")
 		}
+		if who, err = g.within(r, c.secret, who); err != nil {
+			return err
+		}
 		caller := who.Caller
 		caller.From = strings.TrimSpace(remote(r) + " " + caller.From) // identity may name the token
 		note(r.Context(), caller.Subject)
 		ctx := context.WithValue(bus.WithCaller(r.Context(), caller), credentialKey{}, c)
 		return h(w, r.WithContext(ctx))
 	}
+}
+
+// within refuses a namespace that does not exist to who has a role in all of them; to others their
+// roles say what there is. One made a moment ago is asked for once more.
+func (g *Gateway) within(r *http.Request, secret string, who api.Authenticated) (api.Authenticated, error) {
+	ns := r.PathValue("namespace")
+	if ns == "" || ns == everywhere || !inAll(who.Caller) || slices.Contains(who.Namespaces, ns) {
+		return who, nil
+	}
+	g.auth.forget(secret)
+	who, err := g.auth.who(r.Context(), secret)
+	if err == nil && inAll(who.Caller) && !slices.Contains(who.Namespaces, ns) {
+		err = errs.New(errs.NotFound, "no namespace %.80q", ns).WithHint("`tutti namespace list` shows those there are; `tutti namespace create` makes one")
+	}
+	return who, err
+}
+
+// everywhere is the namespace of roles that hold in every namespace, and of what concerns them all.
+const everywhere = "*"
+
+// inAll reports whether a caller has a role in every namespace.
+func inAll(c bus.Caller) bool {
+	return slices.ContainsFunc(c.Grants, func(g bus.Grant) bool { return g.Namespace == everywhere })
 }
 
 // unsafe reports whether a method changes something.

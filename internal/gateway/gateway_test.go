@@ -42,6 +42,7 @@ const (
 	reader  = "secret-of-reader"  // a token of a viewer of default
 	foreign = "secret-of-foreign" // a token of an admin elsewhere
 	worker  = "secret-of-worker"
+	root    = "secret-of-root" // a token of an admin of every namespace
 )
 
 func setup(t testing.TB) *world {
@@ -57,6 +58,7 @@ func setup(t testing.TB) *world {
 		anna:    {Caller: caller("user:anna", "default", api.Admin), Session: true},
 		reader:  {Caller: caller("token:reader", "default", api.Viewer)},
 		foreign: {Caller: caller("token:foreign", "elsewhere", api.Admin)},
+		root:    {Caller: caller("token:root", everywhere, api.Admin), Namespaces: []string{"default"}},
 		worker:  {Caller: caller("token:worker", "default", api.Worker)},
 	}
 	w.g, err = New(Config{Blobs: blobs, MaxFile: 1 << 20, Services: []string{"workflow", "request"}, Durability: "test"},

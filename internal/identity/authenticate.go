@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +70,11 @@ func (s *Service) authenticate(ctx context.Context, in api.AuthenticateIn) (api.
 	}
 	if err != nil {
 		return api.Authenticated{}, err
+	}
+	if slices.ContainsFunc(a.Caller.Grants, func(g bus.Grant) bool { return g.Namespace == everywhere }) {
+		if a.Namespaces, err = s.names(ctx); err != nil {
+			return api.Authenticated{}, err
+		}
 	}
 	if end := now.Add(cacheTTL); expires.After(end) {
 		expires = end

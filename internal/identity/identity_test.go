@@ -474,8 +474,19 @@ func TestNamespaces(t *testing.T) {
 			return err
 		}
 		root := w.as(t, w.admin)
+		exist := func() []string {
+			a, err := w.authenticate(t, w.admin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Namespaces
+		}
+		before := exist()
 		if err := make(root, "prod"); err != nil {
 			t.Fatal(err)
+		}
+		if diff := cmp.Diff([][]string{{"default"}, {"default", "prod"}}, [][]string{before, exist()}); diff != "" {
+			t.Errorf("namespaces that who administers all is told of, before and after (-want +got):\n%s", diff)
 		}
 		want(t, "the same again", make(root, "prod"), errs.Conflict)
 		want(t, "the default one", make(root, "default"), errs.Conflict)

@@ -35,6 +35,16 @@ func (s *Service) listNamespaces(ctx context.Context, _ api.Nothing) (api.Page[a
 	return api.Page[api.Namespace]{Items: all}, err
 }
 
+// names returns the names of all namespaces.
+func (s *Service) names(ctx context.Context) ([]string, error) {
+	all, err := s.namespaces(ctx)
+	names := make([]string, len(all))
+	for i, n := range all {
+		names[i] = n.Name
+	}
+	return names, err
+}
+
 func (s *Service) createNamespace(ctx context.Context, in api.CreateNamespaceIn) (api.Namespace, error) {
 	n := api.Namespace{Name: in.Body.Name, Title: in.Body.Title, Created: time.Now().UTC().Truncate(time.Microsecond)}
 	if !namespaceName.MatchString(n.Name) {
@@ -43,10 +53,12 @@ func (s *Service) createNamespace(ctx context.Context, in api.CreateNamespaceIn)
 	if err := checkText("the title", n.Title, 0, 200); err != nil {
 		return n, err
 	}
-	return n, s.db.Tx(ctx, func(tx *store.Tx) error {
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		if err := insertNamespace(tx, n); err != nil {
 			return err
 		}
 		return tx.Audit(store.Act{Namespace: n.Name, Action: "namespace.create", Object: n.Name})
 	})
+	s.seen.clear() // who has a role in all of them has one in it
+	return n, err
 }

@@ -150,7 +150,7 @@ func (s *Service) entry(ctx context.Context, ns api.NS, name string) (entry, err
 
 // missing is the error of an entry that is not there.
 func (s *Service) missing(ctx context.Context, ns api.NS, name string) error {
-	e := errs.New(errs.NotFound, "the catalogue of %s has no entry %.127q", ns.Namespace, name).WithHint("`tutti resource list` shows what can be ordered")
+	e := errs.New(errs.NotFound, "the catalogue of %s has no entry %.127q", ns.Namespace, name).WithHint("`tutti catalogue` lists what can be ordered")
 	var names []string
 	for _, kind := range []string{api.KindPreset, api.KindResourceType} {
 		defs, err := s.definitions(ctx, ns, kind)

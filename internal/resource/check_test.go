@@ -102,7 +102,7 @@ func TestClosed(t *testing.T) {
 		if err := json.Unmarshal([]byte(in), &v); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(document.Canonical(closed(v))); got != want {
+		if got := string(document.Canonical(document.Closed(v))); got != want {
 			t.Errorf("closed(%s) = %s; want %s", in, got, want)
 		}
 		if got := string(document.Canonical(v)); !cmp.Equal(json.RawMessage(in), json.RawMessage(got)) && len(in) != len(got) {

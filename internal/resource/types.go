@@ -94,7 +94,7 @@ func parseType(d *document.Document) (*resourceType, []errs.Problem) {
 	}
 	v, _ := d.Value().(map[string]any)
 	t := &resourceType{name: d.Name, title: d.Title, description: text(v["description"]), tags: texts(v["tags"]), notify: texts(v["notify"])}
-	t.schema, _ = closed(v["schema"]).(map[string]any)
+	t.schema, _ = document.Closed(v["schema"]).(map[string]any)
 	check, err := document.CompileSchema(document.Canonical(t.schema))
 	if err != nil {
 		p.fail(d.At("/schema"), err.Error(), "")
@@ -255,35 +255,6 @@ func offsetOf(text string, line, col int) int {
 		off += len(string(c))
 	}
 	return off
-}
-
-// closed returns a schema that refuses fields it does not name, where it lists fields and neither
-// says otherwise nor is composed of others, which would each refuse the fields of the rest.
-func closed(schema any) any {
-	s, ok := schema.(map[string]any)
-	if !ok {
-		return schema
-	}
-	out := maps.Clone(s)
-	if items, ok := s["items"]; ok {
-		out["items"] = closed(items)
-	}
-	props, ok := s["properties"].(map[string]any)
-	if !ok {
-		return out
-	}
-	inner := make(map[string]any, len(props))
-	for name, sub := range props {
-		inner[name] = closed(sub)
-	}
-	out["properties"] = inner
-	for _, open := range []string{"additionalProperties", "unevaluatedProperties", "patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef", "dependentSchemas"} {
-		if _, ok := s[open]; ok {
-			return out
-		}
-	}
-	out["additionalProperties"] = false
-	return out
 }
 
 // fits returns what is wrong with a preset as one of t; at gives the places of its fields.

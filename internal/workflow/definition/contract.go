@@ -33,6 +33,26 @@ func Contract(doc []byte) (inputs, outputs json.RawMessage) {
 // CheckInputs fills in the defaults of a workflow's inputs and validates them. Nothing counts as {}. It
 // returns errs.Invalid with every problem.
 func CheckInputs(g *dag.Graph, raw json.RawMessage) (json.RawMessage, error) {
+	return checkInputs(g, g.Inputs, raw)
+}
+
+// GivenInputs is CheckInputs for what somebody outside gives: a field that the workflow does not list is
+// refused instead of ignored, unless its schema lets fields be that it does not name.
+func GivenInputs(g *dag.Graph, raw json.RawMessage) (json.RawMessage, error) {
+	var schema any = map[string]any{"type": "object", "properties": map[string]any{}}
+	if g.Inputs != nil {
+		if err := json.Unmarshal(g.Inputs, &schema); err != nil {
+			return nil, fmt.Errorf("schema of the inputs: %w", err)
+		}
+	}
+	closed, err := json.Marshal(document.Closed(schema))
+	if err != nil {
+		return nil, fmt.Errorf("schema of the inputs: %w", err)
+	}
+	return checkInputs(g, closed, raw)
+}
+
+func checkInputs(g *dag.Graph, schema, raw json.RawMessage) (json.RawMessage, error) {
 	var v any = map[string]any{}
 	if len(raw) > 0 && string(raw) != "null" {
 		if err := json.Unmarshal(raw, &v); err != nil {
@@ -42,9 +62,9 @@ func CheckInputs(g *dag.Graph, raw json.RawMessage) (json.RawMessage, error) {
 	if _, ok := v.(map[string]any); !ok {
 		return nil, errs.New(errs.Invalid, "inputs must be an object")
 	}
-	if g.Inputs != nil {
-		v = document.WithDefaults(g.Inputs, v)
-		if ps := document.CheckValue(g.Inputs, v, "inputs"); len(ps) > 0 {
+	if schema != nil {
+		v = document.WithDefaults(schema, v)
+		if ps := document.CheckValue(schema, v, "inputs"); len(ps) > 0 {
 			return nil, errs.New(errs.Invalid, "the inputs do not fit workflow %s", g.Name).WithProblems(ps...)
 		}
 	}

@@ -2,6 +2,7 @@ package definition_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -347,6 +348,41 @@ func TestBounds(t *testing.T) {
 	if len(ps) != 1 || !strings.Contains(ps[0].Message, "nested deeper than 16 levels") {
 		t.Errorf("20 levels: %.300s; want one problem", lines(ps))
 	}
+}
+
+// Who starts a run may give what the workflow lists; what a sub-run was given when it was accepted counts.
+func TestGivenInputs(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ inputs, given, want string }{
+		{`{"type":"object","properties":{"a":{"type":"string"}}}`, `{"a":"x"}`, ""},
+		{`{"type":"object","properties":{"a":{"type":"string"}}}`, `{"a":"x","b":1}`, "unknown key"},
+		{`{"type":"object","properties":{"a":{"type":"object","properties":{"c":{}}}}}`, `{"a":{"b":1}}`, "unknown key"},
+		{`{"type":"object","properties":{"a":{}},"additionalProperties":true}`, `{"b":1}`, ""},
+		{`{"type":"object"}`, `{"b":1}`, ""},
+		{``, `{"b":1}`, "unknown key"},
+		{``, ``, ""},
+	} {
+		g := &dag.Graph{Name: "w"}
+		if tc.inputs != "" {
+			g.Inputs = json.RawMessage(tc.inputs)
+		}
+		_, err := definition.GivenInputs(g, json.RawMessage(tc.given))
+		if text := problems(err); tc.want == "" && err != nil || !strings.Contains(text, tc.want) {
+			t.Errorf("GivenInputs(%s, %s) = %v %s; want %q", tc.inputs, tc.given, err, text, tc.want)
+		}
+		if _, err := definition.CheckInputs(g, json.RawMessage(tc.given)); err != nil {
+			t.Errorf("CheckInputs(%s, %s) = %v; want it taken", tc.inputs, tc.given, err)
+		}
+	}
+}
+
+// problems is all that an error says is wrong.
+func problems(err error) string {
+	e, ok := errors.AsType[*errs.Error](err)
+	if !ok {
+		return ""
+	}
+	return lines(e.Problems)
 }
 
 // Without types, what they would say is not asked; everything else is.

@@ -144,7 +144,7 @@ func (l *Library) play(s Scenario, crash bool) (rep *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := definition.CheckInputs(g, s.Inputs)
+	inputs, err := definition.GivenInputs(g, s.Inputs)
 	if err != nil {
 		return nil, err
 	}
