@@ -75,7 +75,7 @@ type Task struct {
 	Counts map[State]int `json:"counts,omitempty"`
 	// Undo says what became of the task's undo; empty where it has not run.
 	Undo State `json:"undo,omitempty"`
-	// Attempts are all tries, in order; only in GetTask.
+	// Attempts are all tries, in order; only in GetTask, and in ListTasks where they are asked for.
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// Approval is what an approval task asks; only on approvals.
 	Approval *Approval `json:"approval,omitempty"`
@@ -217,6 +217,11 @@ type ListTasksIn struct {
 	ID     RunID  `path:"id"`
 	Parent string `query:"parent" doc:"Only the children of this path; - means the top level"`
 	State  State  `query:"state" enum:"pending,running,waiting,succeeded,failed,skipped,cancelled"`
+	// Under, unlike Parent, gives what is inside at any depth.
+	Under    string    `query:"under" doc:"Only what is inside this path, at any depth" maxLength:"1000"`
+	Fold     bool      `query:"fold" doc:"Leave out what is inside an each; the each itself has counts"`
+	Attempts bool      `query:"attempts" doc:"With the attempts of tasks that had more than one"`
+	Since    time.Time `query:"since" doc:"Only tasks that something happened to at this time or later"`
 }
 
 // GetTaskIn names a task of a run.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tutti/bus"
 	"tutti/errs"
@@ -183,7 +184,11 @@ func (p Param) Zero(in reflect.Value) bool { return p.Of(in).IsZero() }
 func (p Param) Set(in reflect.Value, text string) error {
 	v := p.Of(in)
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return u.UnmarshalText([]byte(text))
+		err := u.UnmarshalText([]byte(text))
+		if _, isTime := u.(*time.Time); isTime && err != nil {
+			return errs.New(errs.Invalid, "%.50q is not a time", text).WithHint("write times like 2026-01-31T09:30:00Z")
+		}
+		return err
 	}
 	switch v.Kind() {
 	case reflect.Int, reflect.Int64:

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,6 +40,8 @@ func TestEveryMethodMakesTheTrip(t *testing.T) {
 				text = "true"
 			case api.Duration:
 				text = "1h30m"
+			case time.Time:
+				text = "2026-11-28T09:00:00.000001Z"
 			}
 			if p.In == "header" {
 				text = "key-1"

@@ -8,6 +8,7 @@ import (
 	"tutti/internal/identity"
 	"tutti/internal/logs"
 	"tutti/internal/notify"
+	"tutti/internal/overview"
 	"tutti/internal/presence"
 	"tutti/internal/request"
 	"tutti/internal/resource"
@@ -27,6 +28,7 @@ func (p *platform) list() []part {
 		back("identity", identity.Migrations, func() build { return identity.New(p.identity()) }),
 		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }),
 		back("notify", notify.Migrations, func() build { return notify.New(c.Notify) }),
+		back("overview", nil, func() build { return overview.New }).withoutDatabase(),
 		back("presence", nil, func() build { return presence.New }).withoutDatabase(),
 		back("request", request.Migrations, func() build { return request.New(p.blobs, c.Request) }),
 		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),

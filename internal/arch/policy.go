@@ -48,7 +48,7 @@ var layers = []layer{
 		remedy: "drivers do not know each other: share through the seam internal/task"},
 	{name: "services", packages: []string{
 		"internal/workflow/...", "internal/worker/...", "internal/definition/...", "internal/dropin/...", "internal/request/...", "internal/resource/...",
-		"internal/file/...", "internal/logs/...", "internal/notify/...", "internal/presence/...", "internal/identity/...",
+		"internal/file/...", "internal/logs/...", "internal/notify/...", "internal/overview/...", "internal/presence/...", "internal/identity/...",
 		"internal/secret/...", "internal/gateway/...",
 	}, remedy: "services do not know each other: declare the call or the event in api and make it on the bus"},
 	{name: "lists", packages: []string{"internal/*/all"}},

@@ -129,12 +129,11 @@ func TestRequestResubmitAndTrace(t *testing.T) {
 	if got := s.body("POST " + ns + "/requests/" + reqA + "/resubmit"); got != `{}` {
 		t.Errorf("resubmit without changes sent %s", got)
 	}
-	s.on("GET "+ns+"/requests", api.Page[api.Request]{Items: []api.Request{first}})
-	s.on("GET "+ns+"/runs", api.Page[api.Run]{Items: []api.Run{{ID: runA, Workflow: "vm.build", State: api.Failed, Created: day.Add(2 * time.Second)}}})
-	s.on("GET "+ns+"/files", errs.New(errs.Denied, "not for you"))
-	s.on("GET "+ns+"/messages", api.Page[api.Message]{Items: []api.Message{{ID: "msg_1", Subject: "Received", To: []string{"a@b"}, State: api.Succeeded, Created: day.Add(time.Second)}}})
-	r := s.cli("request", "trace", reqA, "--no-headers", "--fields", "kind,id,state,what")
-	if want := "request\t" + reqA + "\tfailed\tvm \nmail\tmsg_1\tsucceeded\tReceived\nrun\t" + runA + "\tfailed\tvm.build\n"; r.out != want {
+	s.on("GET "+ns+"/traces/"+reqA, api.TraceView{Trace: "t1", Rows: []api.TraceRow{
+		{ID: reqA, Kind: "request", Title: "vm a", State: api.Failed}, {ID: runA, Depth: 1, Kind: "run", Use: "workflow:vm.build", Title: "vm.build", State: api.Failed, Failure: "no address"},
+		{ID: runA + "/…", Depth: 2, Kind: "more", Title: "more", More: 7}}})
+	r := s.cli("request", "trace", reqA, "--no-headers", "--fields", "what,state,kind,note")
+	if want := "vm a\tfailed\trequest\t\n  vm.build\tfailed\tworkflow:vm.build\tno address\n    more\t\tmore\t7 more: --limit\n"; r.out != want {
 		t.Errorf("trace = %+v; want %q", r, want)
 	}
 }

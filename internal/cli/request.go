@@ -3,12 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -371,105 +368,6 @@ func (l *line) changed(ctx context.Context, g *given, id string) (json.RawMessag
 		before[k] = v
 	}
 	return json.Marshal(before)
-}
-
-// traced is everything that belongs to one trace.
-type traced struct {
-	Trace    string        `json:"trace"`
-	Requests []api.Request `json:"requests"`
-	Runs     []api.Run     `json:"runs"`
-	Files    []api.File    `json:"files"`
-	Messages []api.Message `json:"messages"`
-}
-
-// moment is a line of a trace.
-type moment struct {
-	at                   time.Time
-	kind, id, what, note string
-	state                api.State
-}
-
-func (l *line) requestTrace() *cobra.Command {
-	cmd := l.command("trace ID", "Show all that belongs to a request: re-submissions, runs, files, mails", func(ctx context.Context, args []string) error {
-		id, err := l.requestID(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		r, err := call(ctx, l, api.GetRequest, api.RequestIn{ID: id})
-		if err != nil {
-			return err
-		}
-		t, err := l.trace(ctx, r.Trace)
-		if err != nil {
-			return err
-		}
-		cols := []output.Column[moment]{
-			when("AT", func(m moment) time.Time { return m.at }),
-			col("KIND", func(m moment) string { return m.kind }),
-			col("ID", func(m moment) string { return m.id }),
-			stateOf(func(m moment) api.State { return m.state }),
-			col("WHAT", func(m moment) string { return m.what }),
-			col("NOTE", func(m moment) string { return m.note }),
-		}
-		return output.List(l.printer(), t, t.moments(), cols, func(m moment) string { return m.id })
-	})
-	cmd.ValidArgsFunction = l.complete(l.requestIDs)
-	return cmd
-}
-
-// trace collects what the services know of a trace. Files and mails may be hidden from the caller.
-func (l *line) trace(ctx context.Context, trace string) (traced, error) {
-	t := traced{Trace: trace}
-	all := &paging{limit: 1000}
-	requests, err := pages(all, func(p api.Paging) (api.Page[api.Request], error) {
-		return call(ctx, l, api.ListRequests, api.ListRequestsIn{Paging: p, Trace: trace})
-	})
-	if err != nil {
-		return t, err
-	}
-	runs, err := pages(all, func(p api.Paging) (api.Page[api.Run], error) {
-		return call(ctx, l, api.ListRuns, api.ListRunsIn{Paging: p, Trace: trace})
-	})
-	if err != nil {
-		return t, err
-	}
-	files, err := pages(all, func(p api.Paging) (api.Page[api.File], error) {
-		return call(ctx, l, api.ListFiles, api.ListFilesIn{Paging: p, Trace: trace})
-	})
-	if err != nil && !errs.Is(err, errs.Denied) {
-		return t, err
-	}
-	mails, err := pages(all, func(p api.Paging) (api.Page[api.Message], error) {
-		return call(ctx, l, api.ListMessages, api.ListMessagesIn{Paging: p, Trace: trace})
-	})
-	if err != nil && !errs.Is(err, errs.Denied) {
-		return t, err
-	}
-	t.Requests, t.Runs, t.Files, t.Messages = requests.Items, runs.Items, files.Items, mails.Items
-	return t, nil
-}
-
-// moments returns the lines of a trace, oldest first.
-func (t traced) moments() []moment {
-	var out []moment
-	for _, r := range t.Requests {
-		out = append(out, moment{r.Created, "request", r.ID, r.Entry + " " + r.Name, failed(r.Failure), r.State})
-	}
-	for _, r := range t.Runs {
-		note := failed(r.Failure)
-		if r.Parent != nil && note == "" {
-			note = fmt.Sprintf("called by %s at %s", r.Parent.Run, r.Parent.Task)
-		}
-		out = append(out, moment{r.Created, "run", string(r.ID), r.Workflow, note, r.State})
-	}
-	for _, f := range t.Files {
-		out = append(out, moment{f.Created, "file", f.ID, f.Name, output.Size(f.Size), ""})
-	}
-	for _, m := range t.Messages {
-		out = append(out, moment{m.Created, "mail", m.ID, m.Subject, strings.Join(m.To, ", "), m.State})
-	}
-	slices.SortStableFunc(out, func(a, b moment) int { return a.at.Compare(b.at) })
-	return out
 }
 
 func (l *line) requestFiles() *cobra.Command {

@@ -25,10 +25,11 @@ type views struct {
 }
 
 type view struct {
-	mu   sync.Mutex
-	run  *core.Run
-	n    int64
-	used time.Time
+	mu      sync.Mutex
+	run     *core.Run
+	n       int64
+	changes changes
+	used    time.Time
 }
 
 // maxViews bounds the runs kept for lookers.
@@ -36,6 +37,11 @@ const maxViews = 128
 
 // with calls f with a run as of its last commit. f must not keep it.
 func (v *views) with(ctx context.Context, namespace string, id api.RunID, f func(*core.Run) error) error {
+	return v.looking(ctx, namespace, id, func(w *view) error { return f(w.run) })
+}
+
+// looking is with, and tells when something last happened to each task.
+func (v *views) looking(ctx context.Context, namespace string, id api.RunID, f func(*view) error) error {
 	s, err := find(ctx, v.db, namespace, id)
 	if err != nil {
 		return err
@@ -48,14 +54,17 @@ func (v *views) with(ctx context.Context, namespace string, id api.RunID, f func
 		if err != nil {
 			return err
 		}
-		w.run, w.n = core.New(g, v.graphs.inline), s.n
+		w.run, w.n, w.changes = core.New(g, v.graphs.inline), s.n, changes{}
 	}
-	err = readJournal(ctx, v.db, w.n, w.run.Seq, func(_, at int64, events []core.Event) error { return w.run.Replay(at, events) })
+	err = readJournal(ctx, v.db, w.n, w.run.Seq, func(_, at int64, events []core.Event) error {
+		w.changes.note(at, events)
+		return w.run.Replay(at, events)
+	})
 	if err != nil {
 		w.run = nil // half carried forward
 		return err
 	}
-	return f(w.run)
+	return f(w)
 }
 
 func (v *views) view(id api.RunID) *view {
@@ -205,10 +214,12 @@ func (s *Service) tasks(ctx context.Context, in api.ListTasksIn) (p api.Page[api
 	if in.Limit == 0 {
 		size = 1000
 	}
-	err = s.views.with(ctx, in.Namespace, id, func(r *core.Run) error {
+	err = s.views.looking(ctx, in.Namespace, id, func(w *view) error {
 		i := int64(0)
-		for _, t := range r.Tasks() {
-			if in.Parent != "" && t.Parent != strings.TrimPrefix(in.Parent, "-") || in.State != "" && t.State != in.State {
+		all := w.run.Tasks()
+		wanted := newSelection(in, &w.changes, all)
+		for _, t := range all {
+			if !wanted.has(t) {
 				continue
 			}
 			if i++; i <= skip {
@@ -217,6 +228,9 @@ func (s *Service) tasks(ctx context.Context, in api.ListTasksIn) (p api.Page[api
 			if len(p.Items) == size {
 				p.Cursor = cursor(i - 1)
 				break
+			}
+			if in.Attempts {
+				t.Attempts = w.run.Tries(t.Path)
 			}
 			p.Items = append(p.Items, t)
 		}

@@ -133,6 +133,14 @@ func (r *Run) Task(path string) (api.Task, error) {
 	return t, nil
 }
 
+// Tries returns the attempts of a task that had more than one; nil of any other.
+func (r *Run) Tries(path string) []api.Attempt {
+	if n := r.nodes[path]; n != nil && len(n.tries) > 1 {
+		return slices.Clone(n.tries)
+	}
+	return nil
+}
+
 func (r *Run) task(n *node) api.Task {
 	t := api.Task{Path: n.path, ID: n.task.ID, Title: n.task.Title, Kind: "call", Use: n.task.Use, State: n.state, Failure: n.failure,
 		Reason: n.reason, Attempt: n.attempt, Run: n.child, Worker: n.worker, Undo: n.undo,

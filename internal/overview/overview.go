@@ -1,0 +1,39 @@
+// Package overview answers what is seen only by putting together what several services know: a trace as
+// one timeline, what needs the caller and what runs, how the installation is, and events by search.
+//
+// It owns no tables and keeps nothing that counts. It answers trace.get, and asks request.list,
+// request.get, run.list, run.get, run.tasks, run.task, file.list and notify.list as whoever calls, so that
+// nobody sees here what its owner would not show.
+package overview
+
+import (
+	"context"
+	"errors"
+
+	"tutti/api"
+	"tutti/bus"
+	"tutti/internal/service"
+)
+
+// Service puts together what others know.
+type Service struct {
+	bus     *bus.Bus
+	callers callers
+}
+
+var _ service.Service = (*Service)(nil)
+
+// New builds the service.
+func New(d service.Deps) (service.Service, error) { return &Service{bus: d.Bus}, nil }
+
+// Run answers until ctx ends, then returns nil.
+func (s *Service) Run(ctx context.Context) error {
+	err := errors.Join(
+		api.GetTrace.Handle(ctx, s.bus, s.trace),
+	)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
