@@ -198,7 +198,7 @@ func ParseDuration(s string) (time.Duration, error) {
 // document and the SDK.
 var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
-	GetTrace,
+	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
 	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,

@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"tutti/bus"
@@ -208,6 +210,10 @@ type ListRunsIn struct {
 	Trace    string `query:"trace"`
 	Request  string `query:"request"`
 	Parent   RunID  `query:"parent" doc:"Sub-runs of a run"`
+	Top      bool   `query:"top" doc:"Leave out runs that others call"`
+	Active   bool   `query:"active" doc:"Only runs that go on"`
+	// IDs are, for services, the only runs to list.
+	IDs []RunID
 }
 
 // ListTasksIn filters the tasks of a run.
@@ -357,6 +363,15 @@ var RunFinished = bus.Event[Run]{Name: "workflow.run.finished", Doc: "A run succ
 // RunMoved is published when the run of a request began to wait, or went on. Inputs and outputs are left
 // out.
 var RunMoved = bus.Event[Run]{Name: "workflow.run.moved", Doc: "The run of a request began to wait, or went on."}
+
+// MayDecide reports whether who is asked about may decide a: as a subject, such as user:anna, or by one
+// of the roles it holds in the namespace.
+func (a Approval) MayDecide(subject string, roles []string) bool {
+	is := func(who string) bool {
+		return who == subject || "user:"+who == subject || strings.HasPrefix(who, "role:") && slices.Contains(roles, who[len("role:"):])
+	}
+	return !slices.ContainsFunc(a.NotBy, is) && !slices.Contains(a.By, subject) && (len(a.To) == 0 || slices.ContainsFunc(a.To, is))
+}
 
 // RunChanged announces on the bus, without guarantee, that a run has events after those seen; the
 // subject is "run." and its ID.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +21,26 @@ const cursorVersion = "1;"
 const maxCursor = 8 << 10
 
 // String returns c as clients keep it: opaque to them.
-func (c cursor) String() string {
-	b := []byte(cursorVersion)
-	for _, k := range slices.Sorted(maps.Keys(c)) {
+func (c cursor) String() string { return string(c.append(nil)) }
+
+// append adds String to a text.
+func (c cursor) append(text []byte) []byte {
+	keys := make([]string, 0, 8)
+	for k := range c {
+		keys = append(keys, k)
+	}
+	if len(keys) > 1 {
+		slices.Sort(keys)
+	}
+	b := make([]byte, 0, 256)
+	b = append(b, cursorVersion...)
+	for _, k := range keys {
 		b = append(b, k...)
 		b = append(b, '=')
 		b = strconv.AppendInt(b, c[k], 10)
 		b = append(b, ';')
 	}
-	return base64.RawURLEncoding.EncodeToString(b)
+	return base64.RawURLEncoding.AppendEncode(text, b)
 }
 
 // parseCursor reads String; "" is an empty cursor. It returns errs.Invalid.

@@ -93,6 +93,7 @@ type Gateway struct {
 	auth   *authenticator
 	schema *schemas
 	doc    []byte // the OpenAPI document
+	hub    *hub
 
 	calls   atomic.Int64 // under way
 	opening atomic.Int64 // calls without authentication under way
@@ -108,7 +109,7 @@ func New(c Config, d service.Deps) (*Gateway, error) {
 	if c.MaxFile <= 0 {
 		c.MaxFile = maxFileLength
 	}
-	g := &Gateway{c: c, bus: d.Bus, log: d.Log, mux: http.NewServeMux(), schema: newSchemas(), closing: make(chan struct{})}
+	g := &Gateway{c: c, bus: d.Bus, hub: &hub{bus: d.Bus}, log: d.Log, mux: http.NewServeMux(), schema: newSchemas(), closing: make(chan struct{})}
 	g.auth = newAuthenticator(d.Bus)
 	if err := g.routes(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)

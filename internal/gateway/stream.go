@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
 )
@@ -45,15 +44,30 @@ type item struct {
 type source struct {
 	topic string // as the client names it
 	key   string // in the cursor
-	wake  string // the subject that announces more
-	// read returns what comes after a position, whether there is more, and whether the topic ended.
+	// share names what is read, the same for all who follow it.
+	share string
+	wakes []string // the subjects that announce more
+	// heard, if any, is told the subject of each wake-up, and says whether it counts.
+	heard func(subject string) bool
+	// every is how long to wait between two readings.
+	every time.Duration
+	// snapshot topics say how something is; each message replaces the one before, and a position is no
+	// more than a sum over it.
+	snapshot bool
+	// live topics say only what comes: what came before is a gap to whoever resumes.
+	live bool
+	// read returns what comes after a position, whether there is more, and whether the topic ended. It is
+	// called by one reader for all who follow.
 	read func(ctx context.Context, after int64) (items []item, more, ended bool, err error)
-
+	// behind, if any, reads for one who is further behind than what is kept; default read.
+	behind func(ctx context.Context, after int64) (items []item, more, ended bool, err error)
 	// last returns where it begins that is not told otherwise; nil is the start.
 	last func(ctx context.Context) (int64, error)
 
-	dirty atomic.Bool // something may have come
-	ended bool
+	shared *shared
+	fresh  bool        // the client told no position
+	dirty  atomic.Bool // something may have come
+	ended  bool
 }
 
 // stream is one client that follows.
@@ -66,6 +80,7 @@ type stream struct {
 	at      cursor
 	woken   chan struct{}
 	said    time.Time // when something was last sent
+	text    []byte    // room to write messages in
 }
 
 // errGone says that the client no longer takes what is sent.
@@ -142,6 +157,7 @@ func (s *stream) open(ctx context.Context, r *http.Request) error {
 			case st.pos >= 0:
 				pos = st.pos
 			case src.last != nil:
+				src.fresh = true
 				if pos, err = src.last(ctx); err != nil {
 					return err
 				}
@@ -162,7 +178,7 @@ type start struct {
 // parseTopics reads topics such as "run:ID" and "run:ID@12".
 func parseTopics(topics []string) ([]start, error) {
 	if len(topics) == 0 || len(topics) > maxTopics {
-		return nil, errs.New(errs.Invalid, "a stream has 1 to %d topics, not %d", maxTopics, len(topics)).WithHint("topics are run:ID, log:ID and events")
+		return nil, errs.New(errs.Invalid, "a stream has 1 to %d topics, not %d", maxTopics, len(topics)).WithHint(topicHint)
 	}
 	var all []start
 	for _, t := range topics {
@@ -184,11 +200,11 @@ func parseTopics(topics []string) ([]start, error) {
 	return all, nil
 }
 
-// listen makes wake-ups mark the sources they are about.
+// listen joins those who follow the same.
 func (s *stream) listen(ctx context.Context) error {
 	for _, src := range s.sources {
 		src.dirty.Store(true)
-		err := s.g.bus.OnWake(ctx, src.wake, func() {
+		sh, err := s.g.hub.follow(ctx, src.share, src, s.at[src.key], func() {
 			src.dirty.Store(true)
 			select {
 			case s.woken <- struct{}{}:
@@ -198,37 +214,19 @@ func (s *stream) listen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		src.shared = sh
+		if src.live && src.fresh {
+			s.at[src.key] = max(s.at[src.key], sh.begun)
+		}
 	}
 	return nil
-}
-
-// topic returns the sources of a topic, after making sure that the caller may see it.
-func (s *stream) topic(ctx context.Context, ns, topic string) ([]*source, error) {
-	if topic == "events" {
-		return s.events(ns), nil
-	}
-	kind, name, _ := strings.Cut(topic, ":")
-	if kind != "run" && kind != "log" || name == "" || len(name) > 64 {
-		return nil, errs.New(errs.Invalid, "%q is no topic", clip(topic)).WithHint("topics are run:ID, log:ID and events")
-	}
-	run, err := api.GetRun.Call(ctx, s.g.bus, api.GetRunIn{NS: api.NS{Namespace: ns}, ID: api.RunID(name)})
-	if err != nil {
-		return nil, err
-	}
-	src := &source{topic: topic, key: kind + ":" + string(run.ID)}
-	if kind == "run" {
-		src.wake, src.read = api.RunChanged(run.ID), s.runEvents(ns, run.ID)
-	} else {
-		src.wake, src.read = api.LogChanged(run.ID), s.logLines(ns, run.ID)
-	}
-	return []*source{src}, nil
 }
 
 // run sends what comes until the stream has to end; nil where nothing more is to be said.
 func (s *stream) run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	checked, looked := time.Now(), time.Now()
+	checked := time.Now()
 	for {
 		busy, err := s.round(ctx)
 		if err != nil {
@@ -246,12 +244,6 @@ func (s *stream) run(ctx context.Context) error {
 		if time.Since(s.said) >= heartbeatEvery {
 			if err := s.send(": still here\n\n"); err != nil {
 				return err
-			}
-		}
-		if time.Since(looked) >= lookEvery {
-			looked = time.Now()
-			for _, src := range s.sources {
-				src.dirty.Store(true)
 			}
 		}
 		if busy {
@@ -284,8 +276,9 @@ func (s *stream) round(ctx context.Context) (busy bool, err error) {
 		if src.ended || !src.dirty.Swap(false) {
 			continue
 		}
-		items, more, ended, err := src.read(ctx, s.at[src.key])
+		frames, more, ended, err := s.next(ctx, src)
 		if errs.Is(err, errs.Unavailable) {
+			src.dirty.Store(true)
 			continue // it is looked at again; the client sees heartbeats until then
 		}
 		if err != nil {
@@ -293,13 +286,17 @@ func (s *stream) round(ctx context.Context) (busy bool, err error) {
 		}
 		if ended {
 			pos := s.at[src.key]
-			if len(items) > 0 {
-				pos = items[len(items)-1].pos
+			if len(frames) > 0 {
+				pos = frames[len(frames)-1].pos
 			}
 			src.ended = true
-			items = append(items, item{pos, "end", json.RawMessage("null")})
+			end, err := framed(src, []item{{pos, "end", json.RawMessage("null")}})
+			if err != nil {
+				return false, err
+			}
+			frames = append(frames, end...)
 		}
-		if err := s.deliver(src, items); err != nil {
+		if err := s.deliver(src, frames); err != nil {
 			return false, err
 		}
 		if more {
@@ -310,37 +307,70 @@ func (s *stream) round(ctx context.Context) (busy bool, err error) {
 	return busy, nil
 }
 
-// deliver sends items of a source, each with the cursor to continue after it.
-func (s *stream) deliver(src *source, items []item) error {
-	var b strings.Builder
-	for _, i := range items {
-		s.at[src.key] = i.pos
-		if i.data == nil {
-			continue
-		}
-		data, err := json.Marshal(map[string]any{"topic": src.topic, "data": i.data})
+// next returns what comes next of a source: from what all who follow it share, or, for one that is
+// further behind, read for itself.
+func (s *stream) next(ctx context.Context, src *source) (frames []frame, more, ended bool, err error) {
+	at := s.at[src.key]
+	frames, behind, ended, err := src.shared.after(at)
+	if !behind || err != nil {
+		return frames, false, ended, err
+	}
+	if src.live {
+		now, err := src.last(ctx)
 		if err != nil {
-			return err
+			return nil, false, false, err
 		}
-		fmt.Fprintf(&b, "id: %s\nevent: %s\ndata: %s\n\n", s.at, i.typ, data)
-		if b.Len() > 256<<10 {
-			if err := s.send(b.String()); err != nil {
-				return err
-			}
-			b.Reset()
-		}
+		frames, err = framed(src, []item{{now, "gap", json.RawMessage("null")}})
+		return frames, true, false, err
 	}
-	if b.Len() == 0 {
-		return nil
+	read := src.read
+	if src.behind != nil {
+		read = src.behind
 	}
-	return s.send(b.String())
+	items, _, ended, err := read(ctx, at)
+	if err != nil {
+		return nil, false, false, err
+	}
+	frames, err = framed(src, items)
+	return frames, len(items) > 0, ended, err
 }
 
-// send writes text to the client, who has takeTime to take it.
-func (s *stream) send(text string) error {
+// deliver sends frames of a source, each with the cursor to continue after it.
+func (s *stream) deliver(src *source, frames []frame) error {
+	b := s.text[:0]
+	for _, f := range frames {
+		s.at[src.key] = f.pos
+		if f.data == nil {
+			continue
+		}
+		b = append(b, "id: "...)
+		b = s.at.append(b)
+		b = append(b, "\nevent: "...)
+		b = append(b, f.typ...)
+		b = append(b, "\ndata: "...)
+		b = append(b, f.data...)
+		b = append(b, "\n\n"...)
+		if len(b) > 256<<10 {
+			if err := s.sendBytes(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	if s.text = b; len(b) == 0 {
+		return nil
+	}
+	return s.sendBytes(b)
+}
+
+// send writes text to the client.
+func (s *stream) send(text string) error { return s.sendBytes([]byte(text)) }
+
+// sendBytes writes to the client, who has takeTime to take it.
+func (s *stream) sendBytes(text []byte) error {
 	_ = s.c.SetWriteDeadline(time.Now().Add(takeTime)) // where there is a connection
 	s.said = time.Now()
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.w.Write(text); err != nil {
 		return errGone
 	}
 	if err := s.c.Flush(); err != nil {

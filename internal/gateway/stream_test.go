@@ -32,7 +32,7 @@ type history struct {
 const run = api.RunID("run_7k2m4qzt3c5nw6xd")
 
 // follow makes w answer from a history.
-func (w *world) follow(t *testing.T) *history {
+func (w *world) follow(t testing.TB) *history {
 	h := &history{outbox: map[string][]bus.Record{}}
 	check(t, api.GetRun.Handle(t.Context(), w.bus, func(_ context.Context, in api.GetRunIn) (api.Run, error) {
 		if !strings.HasPrefix(string(run), string(in.ID)) {

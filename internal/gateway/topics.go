@@ -4,17 +4,67 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"tutti/api"
 	"tutti/bus"
+	"tutti/errs"
 	"tutti/internal/service"
 )
 
+// topicHint names the topics there are.
+const topicHint = "topics are run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts and presence"
+
+// batchEvery is how long what comes is gathered before it is sent.
+const batchEvery = 50 * time.Millisecond
+
+// topic returns the sources of a topic, after making sure that the caller may see it.
+func (s *stream) topic(ctx context.Context, ns, topic string) ([]*source, error) {
+	g := s.g
+	switch topic {
+	case "events":
+		return g.events(ns), nil
+	case "requests":
+		return []*source{g.requests(ns)}, g.bus.Allow(ctx, api.ListRequests.Info().Perm, ns)
+	case "runs":
+		return []*source{g.runs(ns)}, nil
+	case "approvals":
+		return []*source{g.approvals(ns)}, nil
+	case "counts":
+		return []*source{g.counts(ctx, ns)}, nil
+	case "presence":
+		return []*source{g.presence()}, nil
+	}
+	kind, name, _ := strings.Cut(topic, ":")
+	if name == "" || len(name) > 64 {
+		kind = ""
+	}
+	switch kind {
+	case "trace":
+		src, err := g.traced(ctx, ns, topic, name)
+		return []*source{src}, err
+	case "run", "log":
+		run, err := api.GetRun.Call(ctx, g.bus, api.GetRunIn{NS: api.NS{Namespace: ns}, ID: api.RunID(name)})
+		if err != nil {
+			return nil, err
+		}
+		// What is sent holds the topic as it was named, so that is shared among those who named it alike.
+		src := &source{topic: topic, key: kind + ":" + string(run.ID), share: topic + " " + string(run.ID), every: batchEvery}
+		if kind == "run" {
+			src.wakes, src.read = []string{api.RunChanged(run.ID)}, g.runEvents(ns, run.ID)
+		} else {
+			src.wakes, src.read = []string{api.LogChanged(run.ID)}, g.logLines(ns, run.ID)
+		}
+		return []*source{src}, nil
+	}
+	return nil, errs.New(errs.Invalid, "%q is no topic", clip(topic)).WithHint(topicHint)
+}
+
 // runEvents reads what happened in a run, as whoever follows.
-func (s *stream) runEvents(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
+func (g *Gateway) runEvents(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
 	return func(ctx context.Context, after int64) ([]item, bool, bool, error) {
-		p, err := api.RunEvents.Call(ctx, s.g.bus, api.RunEventsIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
+		p, err := api.RunEvents.Call(ctx, g.bus, api.RunEventsIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
 		if err != nil {
 			return nil, false, false, err
 		}
@@ -27,9 +77,9 @@ func (s *stream) runEvents(ns string, run api.RunID) func(context.Context, int64
 }
 
 // logLines reads the log of a run, as whoever follows; it ends with the run.
-func (s *stream) logLines(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
+func (g *Gateway) logLines(ns string, run api.RunID) func(context.Context, int64) ([]item, bool, bool, error) {
 	return func(ctx context.Context, after int64) ([]item, bool, bool, error) {
-		p, err := api.ReadLog.Call(ctx, s.g.bus, api.ReadLogIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
+		p, err := api.ReadLog.Call(ctx, g.bus, api.ReadLogIn{NS: api.NS{Namespace: ns}, ID: run, After: after, Limit: streamPage})
 		if err != nil {
 			return nil, false, false, err
 		}
@@ -58,12 +108,12 @@ type cloudEvent struct {
 
 // events returns a source for each service: what it commits in the namespace. Followers need
 // run.read, which was checked when the stream was opened.
-func (s *stream) events(ns string) []*source {
+func (g *Gateway) events(ns string) []*source {
 	var all []*source
-	for _, name := range s.g.c.Services {
-		all = append(all, &source{topic: "events", key: "events/" + name, wake: service.WakeSubject(name), last: s.g.newest(name),
+	for _, name := range g.c.Services {
+		all = append(all, &source{topic: "events", key: "events/" + name, share: "events/" + name + " " + ns, wakes: []string{service.WakeSubject(name)}, every: batchEvery, last: g.newest(name),
 			read: func(ctx context.Context, after int64) ([]item, bool, bool, error) {
-				p, err := service.Events(name).Call(bus.AsService(ctx, "gateway"), s.g.bus, service.ReadEvents{After: after, Limit: streamPage})
+				p, err := service.Events(name).Call(bus.AsService(ctx, "gateway"), g.bus, service.ReadEvents{After: after, Limit: streamPage})
 				if err != nil {
 					return nil, false, false, err
 				}

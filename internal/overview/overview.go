@@ -1,9 +1,8 @@
 // Package overview answers what is seen only by putting together what several services know: a trace as
 // one timeline, what needs the caller and what runs, how the installation is, and events by search.
 //
-// It owns no tables and keeps nothing that counts. It answers trace.get, and asks request.list,
-// request.get, run.list, run.get, run.tasks, run.task, file.list and notify.list as whoever calls, so that
-// nobody sees here what its owner would not show.
+// It owns no tables and keeps nothing that counts. It answers trace.get, home.get and home.counts,
+// and asks the owners as whoever calls, so that nobody sees here what its owner would not show.
 package overview
 
 import (
@@ -30,6 +29,8 @@ func New(d service.Deps) (service.Service, error) { return &Service{bus: d.Bus},
 func (s *Service) Run(ctx context.Context) error {
 	err := errors.Join(
 		api.GetTrace.Handle(ctx, s.bus, s.trace),
+		api.GetHome.Handle(ctx, s.bus, s.home),
+		api.GetCounts.Handle(ctx, s.bus, s.counts),
 	)
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.RunEvents.Handle(ctx, b, with(e, s.events)),
 		api.RunGraph.Handle(ctx, b, s.graph),
 		api.ListApprovals.Handle(ctx, b, s.approvals),
+		api.RunQueue.Handle(ctx, b, with(e, s.queue)),
+		api.RunStats.Handle(ctx, b, s.stats),
 		api.Find("run").Handle(ctx, b, s.findRuns),
 		api.CancelRun.Handle(ctx, b, with(e, s.cancel)),
 		api.PauseRun.Handle(ctx, b, with(e, s.pause)),

@@ -41,6 +41,7 @@ type attempt struct {
 	cancel  bool
 	parked  bool
 	gone    bool // ended while it was queued
+	queued  time.Time
 }
 
 type pool struct {
@@ -78,7 +79,7 @@ func (p *pools) add(meta *core.Meta, ds []core.Dispatch, parked func(core.Attemp
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, d := range ds {
-		a := &attempt{Dispatch: d, meta: meta}
+		a := &attempt{Dispatch: d, meta: meta, queued: p.now()}
 		key := attemptKey{meta.ID, d.Path}
 		if old := p.open[key]; old != nil {
 			p.forget(key, old)

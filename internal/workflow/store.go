@@ -224,6 +224,18 @@ func listRuns(ctx context.Context, db *store.DB, in api.ListRunsIn, below int64,
 			where, args = append(where, f.column+" = ?"), append(args, f.value)
 		}
 	}
+	if in.Top {
+		where = append(where, "parent = ''")
+	}
+	if in.Active {
+		where = append(where, "ended = 0")
+	}
+	if len(in.IDs) > 0 {
+		where = append(where, "id IN (?"+strings.Repeat(", ?", len(in.IDs)-1)+")")
+		for _, id := range in.IDs {
+			args = append(args, string(id))
+		}
+	}
 	rows, err := db.Query(ctx, `SELECT `+runColumns+` FROM workflow_runs WHERE `+strings.Join(where, " AND ")+` ORDER BY n DESC LIMIT ?`, append(args, limit)...)
 	if err != nil {
 		return nil, nil, err
