@@ -91,7 +91,10 @@ const (
 
 // Reason says why something waits, as data.
 type Reason struct {
-	// Kind is "approval", "timer", "retry", "worker", "limit", "callback", "run", "paused" or "after".
+	// Kind is "approval", "timer", "retry", "callback", "signal" (something that has to happen), "limit",
+	// "once" (a place that others have), "worker" (nobody has taken it), "run" (its sub-run), "after" (other
+	// tasks), "parallel" (other items of its `each`), "paused" (a person stopped it), "stopping" (it is being
+	// stopped) or "quarantined" (its journal cannot be carried on).
 	Kind string `json:"kind"`
 	// Text says it in words.
 	Text string `json:"text"`
@@ -102,6 +105,14 @@ type Reason struct {
 	Run  RunID  `json:"run,omitempty"`
 	Task string `json:"task,omitempty"`
 	Pool string `json:"pool,omitempty"`
+	// Who can end it: those who may approve, or the workers that take from the pool.
+	Who []string `json:"who,omitempty"`
+	// Holders have the place under the limit, or are doing what is done once.
+	Holders []TaskRef `json:"holders,omitempty"`
+	// Ahead is how many others wait for the same place before it.
+	Ahead int `json:"ahead,omitempty"`
+	// Seen is when a worker that can do it last asked the pool for work.
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // Failure says why a task failed.
@@ -199,6 +210,7 @@ func ParseDuration(s string) (time.Duration, error) {
 var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
 	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
+	RunWhy, WorkflowDurations,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
 	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,

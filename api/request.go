@@ -62,6 +62,8 @@ type RequestPlan struct {
 	Version  int             `json:"version"`
 	// Steps are the tasks of the workflow in order, with what undo would run.
 	Steps []PlanStep `json:"steps"`
+	// Expected is how long the workflow usually takes; nil where none has succeeded yet.
+	Expected *Expected `json:"expected,omitempty"`
 }
 
 // PlanStep is a task a request would run.

@@ -20,6 +20,8 @@ type Entry struct {
 	Schema json.RawMessage `json:"schema,omitempty"`
 	// Locked are the fields a preset fixes, with their values.
 	Locked map[string]any `json:"locked,omitempty"`
+	// Expected is how long it usually takes; only in GetEntry, where one workflow builds it.
+	Expected *Expected `json:"expected,omitempty"`
 }
 
 // Resource is a declared thing that a request made.

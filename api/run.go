@@ -36,6 +36,10 @@ type Run struct {
 	Ended   time.Time       `json:"ended,omitzero"`
 	// Counts says how many tasks are in each state.
 	Counts map[State]int `json:"counts,omitempty"`
+	// Expected is how long runs of the workflow usually take; only in GetRun, where any has succeeded.
+	Expected *Expected `json:"expected,omitempty"`
+	// AsOf is the time of the event Seq; only where the run is shown as of an earlier event.
+	AsOf time.Time `json:"asOf,omitzero"`
 	// Seq is the number of the last event this shows; the stream continues after it.
 	Seq int64 `json:"seq"`
 }
@@ -77,6 +81,8 @@ type Task struct {
 	Counts map[State]int `json:"counts,omitempty"`
 	// Undo says what became of the task's undo; empty where it has not run.
 	Undo State `json:"undo,omitempty"`
+	// Critical says that the length of the run comes from this task: had it been faster, so would the run.
+	Critical bool `json:"critical,omitempty"`
 	// Attempts are all tries, in order; only in GetTask, and in ListTasks where they are asked for.
 	Attempts []Attempt `json:"attempts,omitempty"`
 	// Approval is what an approval task asks; only on approvals.
@@ -144,10 +150,13 @@ type GraphNode struct {
 	Kind  string `json:"kind"`
 	Group string `json:"group,omitempty"`
 	State State  `json:"state,omitempty"`
-	X     int    `json:"x"`
-	Y     int    `json:"y"`
-	W     int    `json:"w"`
-	H     int    `json:"h"`
+	// Counts says how many children of a group or items of an `each` are in each state.
+	Counts   map[State]int `json:"counts,omitempty"`
+	Critical bool          `json:"critical,omitempty"` // as in Task
+	X        int           `json:"x"`
+	Y        int           `json:"y"`
+	W        int           `json:"w"`
+	H        int           `json:"h"`
 }
 
 // GraphEdge says that To waits for From.
@@ -191,12 +200,14 @@ func (in StartRunIn) Validate() error {
 // RunIn names a run.
 type RunIn struct {
 	NS
+	Moment
 	ID RunID `path:"id" doc:"Run ID"`
 }
 
 // GetRunIn asks for a run, waiting for its end if Wait is given.
 type GetRunIn struct {
 	NS
+	Moment
 	ID   RunID    `path:"id" doc:"Run ID, or a unique prefix of one"`
 	Wait Duration `query:"wait" doc:"How long to wait for the run to end before answering; at most 60s"`
 }
@@ -220,6 +231,7 @@ type ListRunsIn struct {
 type ListTasksIn struct {
 	NS
 	Paging
+	Moment
 	ID     RunID  `path:"id"`
 	Parent string `query:"parent" doc:"Only the children of this path; - means the top level"`
 	State  State  `query:"state" enum:"pending,running,waiting,succeeded,failed,skipped,cancelled"`
@@ -233,6 +245,7 @@ type ListTasksIn struct {
 // GetTaskIn names a task of a run.
 type GetTaskIn struct {
 	NS
+	Moment
 	ID   RunID  `path:"id"`
 	Path string `query:"path" doc:"Path of the task, such as build.apply or disks[data]" required:"true"`
 }
@@ -298,6 +311,8 @@ type PlanWorkflowIn struct {
 // WorkflowPlan is what a run of a workflow would do.
 type WorkflowPlan struct {
 	Version int
+	// Expected is how long it usually takes; nil where none has succeeded yet.
+	Expected *Expected
 	// Steps are the tasks of the workflow in order, with what undo would run.
 	Steps []PlanStep
 }

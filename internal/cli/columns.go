@@ -90,6 +90,17 @@ func failed(f *api.RunFail) string {
 	return f.Task + ": " + f.Message
 }
 
+// usually writes how long something takes, from earlier runs.
+func usually(e *api.Expected) string {
+	switch {
+	case e == nil:
+		return ""
+	case e.Runs == 1:
+		return fmt.Sprintf("%s the one time it succeeded", output.Length(time.Duration(e.P50)))
+	}
+	return fmt.Sprintf("%s, nine times in ten within %s (%d runs)", output.Length(time.Duration(e.P50)), output.Length(time.Duration(e.P90)), e.Runs)
+}
+
 func runColumns() []output.Column[api.Run] {
 	return []output.Column[api.Run]{
 		col("ID", func(r api.Run) string { return string(r.ID) }),
@@ -130,7 +141,15 @@ func runFacts() []output.Column[api.Run] {
 		col("Asked by", func(r api.Run) string { return r.Requester }),
 		col("Trace", func(r api.Run) string { return r.Trace }),
 		when("Started", func(r api.Run) time.Time { return r.Created }),
-		col("Took", func(r api.Run) string { return took(r.Created, r.Ended) }),
+		col("Took", func(r api.Run) string { return took(r.Created, cmp.Or(r.Ended, r.AsOf)) }),
+		col("Usually", func(r api.Run) string { return usually(r.Expected) }),
+		when("Ends about", func(r api.Run) time.Time {
+			if r.Expected == nil {
+				return time.Time{}
+			}
+			return r.Expected.Ends
+		}),
+		when("As of", func(r api.Run) time.Time { return r.AsOf }),
 		col("Tasks", func(r api.Run) string { return counts(r.Counts) }),
 		col("Inputs", func(r api.Run) string { return string(r.Inputs) }),
 		col("Outputs", func(r api.Run) string { return string(r.Outputs) }),
@@ -194,6 +213,12 @@ func taskColumns() []output.Column[api.Task] {
 				return t.Failure.Message
 			}
 			return cmp.Or(reason(t.Reason), counts(t.Counts))
+		}),
+		wide("CRITICAL", func(t api.Task) string {
+			if t.Critical {
+				return "yes"
+			}
+			return ""
 		}),
 		wide("WORKER", func(t api.Task) string { return t.Worker }),
 		wide("RUN", func(t api.Task) string { return string(t.Run) }),

@@ -293,6 +293,9 @@ func (l *line) printPlan(plan api.RequestPlan) error {
 	if err := output.List(p, plan, plan.Steps, cols, nil); err != nil {
 		return err
 	}
+	if u := usually(plan.Expected); u != "" {
+		l.note("It usually takes %s.", u)
+	}
 	l.note("Nothing was done. The resource would be: %s", plan.Spec)
 	return nil
 }

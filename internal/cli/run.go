@@ -21,7 +21,7 @@ import (
 func (l *line) runCommands() *cobra.Command {
 	return l.group("run", "Start workflows, and look into what runs",
 		"  tutti run start vm.build -p name=web --wait\n  tutti run tree run_7k2m",
-		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runEvents(), l.runOutput(), l.runGraph(),
+		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runWhy(), l.runEvents(), l.runOutput(), l.runGraph(),
 		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runUndo())
 }
 
@@ -144,19 +144,28 @@ func (l *line) runList() *cobra.Command {
 }
 
 func (l *line) runShow() *cobra.Command {
-	return l.onRun("show ID", "Show a run", func(ctx context.Context, id api.RunID) error {
-		r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id})
+	var m api.Moment
+	cmd := l.onRun("show ID", "Show a run", func(ctx context.Context, id api.RunID) error {
+		r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
 		if err != nil {
 			return err
 		}
 		return l.printRun(r)
 	})
+	return atFlag(cmd, &m)
+}
+
+// atFlag adds --at, for commands that can show the past of a run.
+func atFlag(cmd *cobra.Command, m *api.Moment) *cobra.Command {
+	cmd.Flags().Int64Var(&m.At, "at", 0, "as of this event, by its number; see: tutti run events")
+	return cmd
 }
 
 func (l *line) runTree() *cobra.Command {
 	var open bool
+	var m api.Moment
 	cmd := l.onRun("tree ID", "Draw a run as it stands", func(ctx context.Context, id api.RunID) error {
-		s, err := l.look(ctx, id, 0)
+		s, err := l.lookAt(ctx, id, m)
 		if err != nil {
 			return err
 		}
@@ -166,12 +175,29 @@ func (l *line) runTree() *cobra.Command {
 		return l.drawOnce(s, open)
 	})
 	cmd.Flags().BoolVar(&open, "open", false, "do not fold what has ended well")
-	return cmd
+	return atFlag(cmd, &m)
+}
+
+// lookAt returns a run as it stands, or as it stood after an event; what its sub-runs were then is left out.
+func (l *line) lookAt(ctx context.Context, id api.RunID, m api.Moment) (*live.Snapshot, error) {
+	if m.At == 0 {
+		return l.look(ctx, id, 0)
+	}
+	r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
+	if err != nil {
+		return nil, err
+	}
+	s := &live.Snapshot{Run: r}
+	s.Tasks, err = l.tasks(ctx, api.ListTasksIn{ID: id, Moment: m})
+	return s, err
 }
 
 // drawOnce prints the whole tree, without a limit to its height.
 func (l *line) drawOnce(s *live.Snapshot, open bool) error {
 	v := live.View{Open: open, Color: l.colored(l.Terminal.Out), Now: time.Now()}
+	if !s.Run.AsOf.IsZero() {
+		v.Now = s.Run.AsOf
+	}
 	if l.Terminal.Out {
 		v.Width, _ = l.size()
 	}
@@ -181,8 +207,9 @@ func (l *line) drawOnce(s *live.Snapshot, open bool) error {
 
 func (l *line) runTasks() *cobra.Command {
 	var state, parent string
+	var m api.Moment
 	cmd := l.onRun("tasks ID", "List the tasks of a run, in the order of the plan", func(ctx context.Context, id api.RunID) error {
-		tasks, err := l.tasks(ctx, api.ListTasksIn{ID: id, State: api.State(state), Parent: parent})
+		tasks, err := l.tasks(ctx, api.ListTasksIn{ID: id, State: api.State(state), Parent: parent, Moment: m})
 		if err != nil {
 			return err
 		}
@@ -190,16 +217,17 @@ func (l *line) runTasks() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&state, "state", "", "only in this state")
 	cmd.Flags().StringVar(&parent, "parent", "", "only the children of this path, - is the top level")
-	return cmd
+	return atFlag(cmd, &m)
 }
 
 func (l *line) runTask() *cobra.Command {
+	var m api.Moment
 	cmd := l.command("task ID PATH", "Show a task of a run with its input, output and attempts", func(ctx context.Context, args []string) error {
 		id, err := l.runID(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		t, err := call(ctx, l, api.GetTask, api.GetTaskIn{ID: id, Path: args[1]})
+		t, err := call(ctx, l, api.GetTask, api.GetTaskIn{ID: id, Path: args[1], Moment: m})
 		if err != nil {
 			return err
 		}
@@ -229,7 +257,7 @@ func (l *line) runTask() *cobra.Command {
 		return output.One(l.printer(), t, facts, t.Path)
 	})
 	cmd.ValidArgsFunction = l.complete(l.runIDs)
-	return cmd
+	return atFlag(cmd, &m)
 }
 
 // attempts is like "1 failed 19s: unreachable; 2 running 33s".
@@ -295,8 +323,9 @@ func (l *line) runOutput() *cobra.Command {
 
 func (l *line) runGraph() *cobra.Command {
 	var dot bool
+	var m api.Moment
 	cmd := l.onRun("graph ID", "Print the plan of a run: each step with what it waits for", func(ctx context.Context, id api.RunID) error {
-		g, err := call(ctx, l, api.RunGraph, api.RunIn{ID: id})
+		g, err := call(ctx, l, api.RunGraph, api.RunIn{ID: id, Moment: m})
 		if err != nil {
 			return err
 		}
@@ -323,7 +352,7 @@ func (l *line) runGraph() *cobra.Command {
 		return output.List(l.printer(), g, g.Nodes, cols, func(n api.GraphNode) string { return n.ID })
 	})
 	cmd.Flags().BoolVar(&dot, "dot", false, "in the language of Graphviz")
-	return cmd
+	return atFlag(cmd, &m)
 }
 
 // dotGraph writes g for Graphviz.

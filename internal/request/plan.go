@@ -27,5 +27,5 @@ func (s *Service) plan(ctx context.Context, in api.CreateRequestIn) (api.Request
 		return api.RequestPlan{}, err
 	}
 	return api.RequestPlan{Entry: res.Entry, Type: res.Type, Name: res.Name, Spec: res.Spec,
-		Workflow: res.Workflow, Version: plan.Version, Steps: plan.Steps}, nil
+		Workflow: res.Workflow, Version: plan.Version, Steps: plan.Steps, Expected: plan.Expected}, nil
 }

@@ -216,6 +216,12 @@ func (s *Service) getEntry(ctx context.Context, in api.EntryIn) (api.Entry, erro
 	}
 	out := e.summary()
 	out.Schema = e.form()
+	if len(e.typ.workflows) == 1 { // else it depends on what is asked
+		d, err := api.WorkflowDurations.Call(s.asService(ctx), s.d.Bus, api.DurationsIn{NS: in.NS, Name: e.typ.workflows[0].use})
+		if err == nil { // the entry is as good without
+			out.Expected = d.Expected
+		}
+	}
 	return out, nil
 }
 

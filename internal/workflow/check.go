@@ -106,6 +106,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 		return out, err
 	}
 	out.Version = def.Version
+	out.Expected = s.history.run(ctx, in.Namespace, in.Workflow)
 	var walk func(sc *dag.Scope, prefix string)
 	walk = func(sc *dag.Scope, prefix string) {
 		if sc == nil {

@@ -28,6 +28,8 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.GetTask.Handle(ctx, b, s.task),
 		api.RunEvents.Handle(ctx, b, with(e, s.events)),
 		api.RunGraph.Handle(ctx, b, s.graph),
+		api.RunWhy.Handle(ctx, b, with(e, s.why)),
+		api.WorkflowDurations.Handle(ctx, b, s.durations),
 		api.ListApprovals.Handle(ctx, b, s.approvals),
 		api.RunQueue.Handle(ctx, b, with(e, s.queue)),
 		api.RunStats.Handle(ctx, b, s.stats),

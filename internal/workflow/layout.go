@@ -24,11 +24,8 @@ func (s *Service) graph(ctx context.Context, in api.RunIn) (g api.Graph, err err
 	if err != nil {
 		return g, err
 	}
-	err = s.views.with(ctx, in.Namespace, id, func(r *core.Run) error {
-		states := map[string]api.State{}
-		for _, t := range r.Tasks() {
-			states[t.Path] = t.State
-		}
+	err = s.seen(in.At).upTo(ctx, in.Namespace, id, in.At, func(r *core.Run) error {
+		states := s.standing(ctx, r, in.At)
 		w, h := place(&g, r.Graph.Tasks, "", "", 0, 0, states)
 		g.Width, g.Height = w, h
 		if f := r.Graph.Finally; f != nil {
@@ -40,8 +37,38 @@ func (s *Service) graph(ctx context.Context, in api.RunIn) (g api.Graph, err err
 	return g, err
 }
 
+// standing is how a step of the plan stands: where it runs more than once, as often as in each state.
+type standing struct {
+	state    api.State
+	counts   map[api.State]int
+	critical bool
+}
+
+// standing returns how the steps of the plan stand, by their path in it. A step inside an `each` has counts
+// only.
+func (s *Service) standing(ctx context.Context, r *core.Run, at int64) map[string]standing {
+	out := map[string]standing{}
+	critical := s.critical(ctx, r, at)
+	for _, t := range r.Tasks() {
+		path := core.Plan(t.Path)
+		st := out[path]
+		switch {
+		case path == t.Path:
+			st.state, st.counts = t.State, t.Counts
+		case t.Kind != "item": // a step of the body of an item
+			if st.counts == nil {
+				st.counts = map[api.State]int{}
+			}
+			st.counts[t.State]++
+		}
+		st.critical = st.critical || critical[t.Path]
+		out[path] = st
+	}
+	return out
+}
+
 // place puts the tasks of a scope at (x, y) and returns the size it took.
-func place(g *api.Graph, sc *dag.Scope, prefix, group string, x, y int, states map[string]api.State) (w, h int) {
+func place(g *api.Graph, sc *dag.Scope, prefix, group string, x, y int, states map[string]standing) (w, h int) {
 	rank := make([]int, len(sc.Tasks))
 	columns := [][]*dag.Task{}
 	for i, t := range sc.Tasks { // in topological order
@@ -57,7 +84,7 @@ func place(g *api.Graph, sc *dag.Scope, prefix, group string, x, y int, states m
 		width, cy := 0, y
 		for _, t := range column {
 			path := prefix + t.ID
-			n := api.GraphNode{ID: path, Title: t.Title, Use: t.Use, Kind: "call", Group: group, State: states[path], X: x + w, Y: cy, W: nodeWidth, H: nodeHeight}
+			n := api.GraphNode{ID: path, Title: t.Title, Use: t.Use, Kind: "call", Group: group, State: states[path].state, Counts: states[path].counts, Critical: states[path].critical, X: x + w, Y: cy, W: nodeWidth, H: nodeHeight}
 			at := len(g.Nodes)
 			g.Nodes = append(g.Nodes, n)
 			if t.Each != nil {

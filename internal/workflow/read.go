@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,11 +38,20 @@ const maxViews = 128
 
 // with calls f with a run as of its last commit. f must not keep it.
 func (v *views) with(ctx context.Context, namespace string, id api.RunID, f func(*core.Run) error) error {
-	return v.looking(ctx, namespace, id, func(w *view) error { return f(w.run) })
+	return v.upTo(ctx, namespace, id, 0, f)
 }
 
-// looking is with, and tells when something last happened to each task.
-func (v *views) looking(ctx context.Context, namespace string, id api.RunID, f func(*view) error) error {
+// errEnough ends the reading of a journal.
+var errEnough = errors.New("enough")
+
+// upTo calls f with a run as it was right after the event numbered seq, or as of its last commit where
+// that is 0.
+func (v *views) upTo(ctx context.Context, namespace string, id api.RunID, seq int64, f func(*core.Run) error) error {
+	return v.looking(ctx, namespace, id, seq, func(w *view) error { return f(w.run) })
+}
+
+// looking is upTo, and tells when something last happened to each task.
+func (v *views) looking(ctx context.Context, namespace string, id api.RunID, seq int64, f func(*view) error) error {
 	s, err := find(ctx, v.db, namespace, id)
 	if err != nil {
 		return err
@@ -49,6 +59,9 @@ func (v *views) looking(ctx context.Context, namespace string, id api.RunID, f f
 	w := v.view(id)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.run != nil && seq > 0 && w.run.Seq > seq {
+		w.run = nil // a run only goes forward
+	}
 	if w.run == nil {
 		g, err := v.graphs.byDigest(ctx, sqlLedger{v.db}, s.digest)
 		if err != nil {
@@ -56,15 +69,35 @@ func (v *views) looking(ctx context.Context, namespace string, id api.RunID, f f
 		}
 		w.run, w.n, w.changes = core.New(g, v.graphs.inline), s.n, changes{}
 	}
-	err = readJournal(ctx, v.db, w.n, w.run.Seq, func(_, at int64, events []core.Event) error {
-		w.changes.note(at, events)
-		return w.run.Replay(at, events)
+	err = readJournal(ctx, v.db, w.n, w.run.Seq, func(last, at int64, events []core.Event) error {
+		before := last - int64(len(events)) // the number of the event before the first
+		from, to := max(w.run.Seq-before, 0), int64(len(events))
+		if seq > 0 {
+			to = min(to, seq-before)
+		}
+		if to <= from {
+			return errEnough
+		}
+		w.changes.note(at, events[from:to])
+		return w.run.Replay(at, events[from:to])
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnough) {
 		w.run = nil // half carried forward
 		return err
 	}
+	if w.run.Seq < seq {
+		return errs.New(errs.Invalid, "run %s has no event %d yet: its last is %d", id, seq, w.run.Seq).WithHint("leave `at` out for how it stands now")
+	}
 	return f(w)
+}
+
+// seen returns the views that show a run as of an event: those who look at the past have their own, so
+// that they cost nobody who looks at the present a replay.
+func (s *Service) seen(at int64) *views {
+	if at > 0 {
+		return s.past
+	}
+	return s.views
 }
 
 func (v *views) view(id api.RunID) *view {
@@ -163,11 +196,28 @@ func (s *Service) get(ctx context.Context, e *engine, in api.GetRunIn) (api.Run,
 	if err != nil {
 		return api.Run{}, err
 	}
-	r, err := s.read(ctx, in.Namespace, id)
-	if err != nil || r.State.Ended() {
-		return r, err
+	if in.At > 0 {
+		return s.asOf(ctx, in.Namespace, id, in.At)
 	}
-	return s.await(ctx, e, r, in.Wait)
+	r, err := s.read(ctx, in.Namespace, id)
+	if err == nil && !r.State.Ended() {
+		r, err = s.await(ctx, e, r, in.Wait)
+	}
+	if err == nil {
+		s.expect(ctx, &r)
+	}
+	return r, err
+}
+
+// asOf returns a run as it was right after an event.
+func (s *Service) asOf(ctx context.Context, namespace string, id api.RunID, seq int64) (r api.Run, err error) {
+	err = s.past.upTo(ctx, namespace, id, seq, func(c *core.Run) error {
+		r = c.View()
+		r.Counts = c.Counts()
+		r.AsOf = time.UnixMicro(c.Clock()).UTC()
+		return nil
+	})
+	return r, err
 }
 
 func (s *Service) list(ctx context.Context, in api.ListRunsIn) (p api.Page[api.Run], err error) {
@@ -214,9 +264,10 @@ func (s *Service) tasks(ctx context.Context, in api.ListTasksIn) (p api.Page[api
 	if in.Limit == 0 {
 		size = 1000
 	}
-	err = s.views.looking(ctx, in.Namespace, id, func(w *view) error {
+	err = s.seen(in.At).looking(ctx, in.Namespace, id, in.At, func(w *view) error {
 		i := int64(0)
 		all := w.run.Tasks()
+		critical := s.critical(ctx, w.run, in.At)
 		wanted := newSelection(in, &w.changes, all)
 		for _, t := range all {
 			if !wanted.has(t) {
@@ -229,6 +280,7 @@ func (s *Service) tasks(ctx context.Context, in api.ListTasksIn) (p api.Page[api
 				p.Cursor = cursor(i - 1)
 				break
 			}
+			t.Critical = critical[t.Path]
 			if in.Attempts {
 				t.Attempts = w.run.Tries(t.Path)
 			}
@@ -244,8 +296,9 @@ func (s *Service) task(ctx context.Context, in api.GetTaskIn) (t api.Task, err e
 	if err != nil {
 		return t, err
 	}
-	err = s.views.with(ctx, in.Namespace, id, func(r *core.Run) error {
+	err = s.seen(in.At).upTo(ctx, in.Namespace, id, in.At, func(r *core.Run) error {
 		t, err = r.Task(in.Path)
+		t.Critical = s.critical(ctx, r, in.At)[in.Path]
 		return err
 	})
 	return t, err

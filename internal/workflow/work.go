@@ -30,10 +30,8 @@ func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.P
 	if in.Body.Max <= 0 {
 		return out, nil
 	}
-	worker := in.Body.Worker
-	if bus.Subject(ctx) == insideWorker {
-		worker = insidePrefix + worker
-	}
+	worker := workerName(ctx, in.Body.Worker)
+	defer s.pollers.asks(in, worker)()
 	types := make(map[string]bool, len(in.Body.Types))
 	for _, t := range in.Body.Types {
 		types[t] = true
@@ -69,6 +67,14 @@ func (s *Service) poll(ctx context.Context, e *engine, in api.PollIn) (out api.P
 			return out, errNotOwner
 		}
 	}
+}
+
+// workerName is what claims call a worker: those inside the server are marked.
+func workerName(ctx context.Context, name string) string {
+	if bus.Subject(ctx) == insideWorker {
+		return insidePrefix + name
+	}
+	return name
 }
 
 // report takes the results of a worker in one command and returns those that counted for nothing.
@@ -237,6 +243,7 @@ func (s *Service) refuse(ctx context.Context, e *engine, a *attempt, cause error
 }
 
 func (s *Service) heartbeat(ctx context.Context, e *engine, in api.HeartbeatIn) (api.HeartbeatOut, error) {
+	s.pollers.beats(in, workerName(ctx, in.Body.Worker))
 	out, young := e.pools.beat(in.Namespace, in.Body.Tokens)
 	if len(young) == 0 {
 		return out, nil

@@ -1,7 +1,7 @@
 // Package workflow is the engine: it carries runs of workflows, durably. The decisions are package
 // core's; this package stores them, gives attempts to workers, keeps timers and answers for all of it.
 //
-// It owns the tables workflow_*, answers run.*, task.*, approval.list, workflow.plan and check.Workflow,
+// It owns the tables workflow_*, answers run.*, task.*, approval.list, workflow.plan, workflow.durations and check.Workflow,
 // and publishes workflow.run.finished. One engine at a time owns the runs of a store, by lease; every
 // write carries the lease's epoch, so an engine that lost it changes nothing.
 package workflow
@@ -41,13 +41,18 @@ type Service struct {
 	declared *task.Published[api.TaskType]
 	cfg      Config
 	views    *views
+	past     *views // of runs as of an earlier event
+	history  *history
+	pollers  *pollers
 }
 
 // New returns the engine.
 func New(cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
 		read := func(def api.Definition) (api.TaskType, error) { return cfg.Drivers.Spec(def.Document) }
-		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: &graphs{}},
+		g := &graphs{}
+		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: g}, past: &views{db: d.DB, graphs: g},
+			history: &history{db: d.DB, graphs: g}, pollers: &pollers{since: time.Now()},
 			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}, nil
 	}
 }

@@ -147,6 +147,9 @@ func runNote(r api.Run, now time.Time) string {
 	case r.Failure != nil && r.State == api.Failed:
 		parts = append(parts, r.Failure.Task+": "+r.Failure.Message)
 	}
+	if e := r.Expected; e != nil && !r.State.Ended() {
+		parts = append(parts, "usually "+output.Length(time.Duration(e.P50)))
+	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 

@@ -381,8 +381,7 @@ func (r *Run) settleState() {
 	}
 	r.State, r.Reason = api.Running, nil
 	if r.held() {
-		r.State = api.Waiting
-		r.Reason = &api.Reason{Kind: "limit", Key: r.limit.key, Text: fmt.Sprintf("it waits for a place under the limit %q", r.limit.key)}
+		r.State, r.Reason = api.Waiting, r.limitReason()
 	} else if r.paused && r.running == 0 {
 		r.State = api.Waiting
 		r.Reason = &api.Reason{Kind: "paused", Text: "it was paused by " + r.pausedBy}
@@ -397,6 +396,11 @@ func (r *Run) settleState() {
 		}
 	}
 	r.flags()
+}
+
+// limitReason says that the whole run waits for its limit.
+func (r *Run) limitReason() *api.Reason {
+	return &api.Reason{Kind: "limit", Key: r.limit.key, Text: fmt.Sprintf("it waits for a place under the limit %q", r.limit.key)}
 }
 
 // firstReason returns why the run waits: the reason of the waiting task that comes first. It is only

@@ -68,6 +68,9 @@ func (r *Run) ByClaim(claim string) (AttemptRef, bool) {
 // put aside until its next timer or a command.
 func (r *Run) Busy() bool { return r.running > 0 }
 
+// Clock returns the time of the last event, in microseconds.
+func (r *Run) Clock() int64 { return r.now }
+
 // View returns the run as the API shows it, without counts.
 func (r *Run) View() api.Run {
 	v := api.Run{
@@ -157,11 +160,7 @@ func (r *Run) task(n *node) api.Task {
 		t.Reason = &api.Reason{Kind: "after", Text: n.why}
 	}
 	if n.state == api.Running && n.body == nil && n.worker == "" && n.child == "" {
-		pool := n.task.Pool
-		if pool == "" {
-			pool = api.DefaultPool
-		}
-		t.Reason = &api.Reason{Kind: "worker", Text: "it is with pool " + pool, Pool: pool}
+		t.Reason = r.inPool(n)
 	}
 	if n.body != nil {
 		t.Counts = map[api.State]int{}
