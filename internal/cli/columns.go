@@ -195,7 +195,8 @@ func requestFacts() []output.Column[api.Request] {
 	}
 }
 
-func taskColumns() []output.Column[api.Task] {
+// taskColumns shows tasks as of a time; zero is now.
+func taskColumns(now time.Time) []output.Column[api.Task] {
 	return []output.Column[api.Task]{
 		col("TASK", func(t api.Task) string { return t.Path }),
 		stateOf(func(t api.Task) api.State { return t.State }),
@@ -207,7 +208,7 @@ func taskColumns() []output.Column[api.Task] {
 			return fmt.Sprint(t.Attempt)
 		})),
 		when("STARTED", func(t api.Task) time.Time { return t.Started }),
-		right(col("TOOK", func(t api.Task) string { return took(t.Started, t.Ended) })),
+		right(col("TOOK", func(t api.Task) string { return took(t.Started, cmp.Or(t.Ended, now)) })),
 		col("NOTE", func(t api.Task) string {
 			if t.Failure != nil {
 				return t.Failure.Message

@@ -213,7 +213,15 @@ func (l *line) runTasks() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return list(l, api.Page[api.Task]{Items: tasks}, taskColumns(), func(t api.Task) string { return t.Path }, "No task.")
+		var now time.Time
+		if m.At > 0 {
+			r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
+			if err != nil {
+				return err
+			}
+			now = r.AsOf
+		}
+		return list(l, api.Page[api.Task]{Items: tasks}, taskColumns(now), func(t api.Task) string { return t.Path }, "No task.")
 	})
 	cmd.Flags().StringVar(&state, "state", "", "only in this state")
 	cmd.Flags().StringVar(&parent, "parent", "", "only the children of this path, - is the top level")

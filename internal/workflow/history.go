@@ -30,7 +30,6 @@ type lasted struct {
 	mu    sync.Mutex
 	runs  reading[*api.Expected]
 	tasks reading[map[string]api.Expected] // by path in the definition
-	used  time.Time
 }
 
 // reading is something that was read a while ago.
@@ -39,8 +38,16 @@ type reading[T any] struct {
 	at time.Time
 }
 
+// old says that what was read of a workflow serves no more; e is what its runs say.
+func (r reading[T]) old(e *api.Expected) bool {
+	age := time.Since(r.at)
+	return age > historyAge || age > youngAge && (e == nil || e.Runs < fewRuns)
+}
+
 const (
-	historyAge = 30 * time.Second // how long a reading serves
+	historyAge = 30 * time.Second // how long a reading serves,
+	youngAge   = 2 * time.Second  // and one of fewer than fewRuns
+	fewRuns    = 10
 	// A workflow's expectation comes from up to historyRuns that succeeded among its newest historyLooks;
 	// those of its tasks from the newest of these, up to taskRuns and taskEvents in all.
 	historyRuns  = 50
@@ -55,7 +62,7 @@ func (h *history) run(ctx context.Context, namespace, workflow string) *api.Expe
 	l := h.lasted(namespace, workflow)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Since(l.runs.at) > historyAge {
+	if l.runs.old(l.runs.v) {
 		if rs, err := h.recent(ctx, namespace, workflow); err == nil { // else what was known before
 			l.runs = reading[*api.Expected]{expected(rs), time.Now()}
 		}
@@ -68,7 +75,7 @@ func (h *history) tasks(ctx context.Context, namespace, workflow string) map[str
 	l := h.lasted(namespace, workflow)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if time.Since(l.tasks.at) > historyAge {
+	if l.tasks.old(l.runs.v) {
 		if m, err := h.recentTasks(ctx, namespace, workflow); err == nil {
 			l.tasks = reading[map[string]api.Expected]{m, time.Now()}
 		}
