@@ -13,11 +13,11 @@ TESTFLAGS ?=
 # The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
 VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance clean deps
+.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance ui ui-types ui-check ui-shots clean deps
 
 help: ## this list
 	@echo 'Targets (make TARGET [VARIABLE=value]):'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 build: ## bin/tutti: one static binary
 	@$(GO) build -trimpath -buildvcs=$(VCS) -ldflags='-s -w' -o bin/tutti ./cmd/tutti
@@ -66,6 +66,27 @@ generated:
 
 acceptance: build ## specs/acceptance/*.sh against the binary
 	@tools/acceptance
+
+# The web UI is built with Node, which nothing else needs: web/dist is committed.
+web/node_modules: web/package-lock.json
+	@cd web && npm ci --silent && touch node_modules
+
+ui: web/node_modules ## web/dist, anew from web/src (needs Node 20)
+	@cd web && npm run --silent build
+
+ui-types: web/node_modules ## web/src/api: TypeScript types from the OpenAPI document
+	@mkdir -p bin
+	@$(GO) run ./cmd/openapi > bin/openapi.json
+	@$(GO) run ./cmd/openapi -roles > web/src/api/roles.ts
+	@cd web && npx openapi-typescript ../bin/openapi.json -o src/api/schema.ts >/dev/null
+
+ui-check: ## whether the web UI's types and its build are current
+	@tools/uicheck
+
+ui-shots: ## pictures of every page of the web UI, in web/shots (needs Chromium)
+	@mkdir -p web/shots
+	@TUTTI_SHOTS=$(CURDIR)/web/shots $(GO) test -count=1 -run TestPages ./web/browsertest
+	@echo 'The pictures are in web/shots.'
 
 clean: ## remove what make made
 	rm -rf bin

@@ -219,7 +219,7 @@ var Methods = []bus.Declared{
 	ReadLog,
 	ListMessages,
 	ListPresence,
-	Bootstrap, Login, Logout, WhoAmI, ListUsers, CreateUser, UpdateUser, DeleteUser, ListTokens, CreateToken, RevokeToken, ListNamespaces, CreateNamespace,
+	Bootstrap, AskFirstUse, Login, MakeLink, FollowLink, Logout, WhoAmI, ListUsers, CreateUser, UpdateUser, DeleteUser, ListTokens, CreateToken, RevokeToken, ListNamespaces, CreateNamespace,
 	ListSecrets, SetSecret, DeleteSecret,
 	ListAudit, Search,
 }

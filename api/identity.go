@@ -162,6 +162,35 @@ type LoginBody struct {
 	Password string `json:"password" minLength:"1" maxLength:"200"`
 }
 
+// FirstUse says whether somebody can log in yet.
+type FirstUse struct {
+	// Open says that the first administrator is still to be made, with the bootstrap token.
+	Open bool `json:"open"`
+}
+
+// MakeLinkIn makes a link that logs a browser in once.
+type MakeLinkIn struct{ Body MakeLinkBody }
+
+// MakeLinkBody says who is logged in by it.
+type MakeLinkBody struct {
+	User string `json:"user" minLength:"1" maxLength:"64"`
+}
+
+// Link logs a browser in once.
+type Link struct {
+	// Secret is what the page /login takes behind #link=.
+	Secret  string    `json:"secret"`
+	Expires time.Time `json:"expires"`
+}
+
+// FollowLinkIn opens the session of a link.
+type FollowLinkIn struct{ Body FollowLinkBody }
+
+// FollowLinkBody is the secret of a link.
+type FollowLinkBody struct {
+	Secret string `json:"secret" minLength:"1" maxLength:"200"`
+}
+
 // Session is an opened session. Secret goes into the Authorization header, or the cookie, of calls.
 type Session struct {
 	Subject string    `json:"subject"`
@@ -243,6 +272,9 @@ type CreateNamespaceBody struct {
 var (
 	Bootstrap       = bus.Method[BootstrapIn, Session]{Name: "identity.bootstrap", HTTP: "POST /v1/bootstrap", Perm: bus.Open, Doc: "Make the first administrator, with the one-time bootstrap token."}
 	Login           = bus.Method[LoginIn, Session]{Name: "identity.login", HTTP: "POST /v1/login", Perm: bus.Open, Doc: "Open a session."}
+	AskFirstUse     = bus.Method[Nothing, FirstUse]{Name: "identity.firstuse", HTTP: "GET /v1/bootstrap", Perm: bus.Open, Doc: "Tell whether the first administrator is still to be made."}
+	MakeLink        = bus.Method[MakeLinkIn, Link]{Name: "identity.makelink", HTTP: "POST /v1/login-links", Perm: "user.write", Status: 201, Doc: "Make a link that logs a browser on the server's machine in once; only in a demo."}
+	FollowLink      = bus.Method[FollowLinkIn, Session]{Name: "identity.followlink", HTTP: "POST /v1/login-links/follow", Perm: bus.Open, Doc: "Open the session of a link."}
 	Logout          = bus.Method[LogoutIn, Nothing]{Name: "identity.logout", HTTP: "POST /v1/logout", Perm: bus.Anyone, Doc: "End the session of this call."}
 	Authenticate    = bus.Method[AuthenticateIn, Authenticated]{Name: "identity.authenticate", Perm: bus.System, Doc: "Tell whose a secret is."}
 	WhoAmI          = bus.Method[Nothing, Me]{Name: "identity.whoami", HTTP: "GET /v1/whoami", Perm: bus.Anyone, Doc: "Tell who the caller is and what it may do."}

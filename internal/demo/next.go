@@ -16,6 +16,9 @@ type hint struct{ what, command string }
 func (d *demo) next(ctx context.Context) {
 	d.say("")
 	d.say("Browse %s   user %s, password %s", d.server.Address, d.olga.name, d.olga.password)
+	if link, err := sdk.Call(ctx, d.admin, api.MakeLink, api.MakeLinkIn{Body: api.MakeLinkBody{User: d.olga.name}}); err == nil {
+		d.say("or, once and within 10 minutes, without a password: %s/login#link=%s", d.server.Address, link.Secret)
+	}
 	d.say("")
 	d.say("Try, in another terminal in this folder:")
 	d.say("  export TUTTI_SERVER=%s TUTTI_TOKEN=$(cat %s) OLGA=$(cat %s)", d.server.Address, quoted(d.path("anna.token")), quoted(d.path("olga.token")))

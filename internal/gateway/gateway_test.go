@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -338,18 +339,46 @@ func TestHeaders(t *testing.T) {
 func TestPage(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	for path, typ := range map[string]string{"/": "text/html", "/assets/app.js": "javascript", "/assets/style.css": "text/css"} {
-		rec := w.do("GET", path, "", "")
-		if rec.Code != 200 || !strings.Contains(rec.Header().Get("Content-Type"), typ) || rec.Body.Len() < 500 {
-			t.Errorf("GET %s = %d %s, %d bytes", path, rec.Code, rec.Header().Get("Content-Type"), rec.Body.Len())
-		}
-		if body := rec.Body.String(); path == "/" && (strings.Contains(body, "<script>") || strings.Contains(body, "style=") || strings.Contains(body, "onclick")) {
-			t.Error("the page holds inline script or style, which its policy forbids")
+	page := w.do("GET", "/", "", "")
+	if page.Code != 200 || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") || page.Header().Get("Cache-Control") != "no-cache" {
+		t.Fatalf("GET / = %d %v", page.Code, page.Header())
+	}
+	for _, path := range []string{"/login", "/requests", "/requests/req_1", "/requests/req_1/anything"} {
+		if rec := w.do("GET", path, "", ""); rec.Code != 200 || rec.Body.String() != page.Body.String() {
+			t.Errorf("GET %s = %d; want the page", path, rec.Code)
 		}
 	}
-	for _, path := range []string{"/assets/none.js", "/assets/..%2fpage.go", "/assets/%2e%2e", "/index.html"} {
-		if rec := w.do("GET", path, "", ""); rec.Code != 404 && rec.Code/100 != 3 {
-			t.Errorf("GET %s = %d; want 404", path, rec.Code)
+	if rec := w.do("GET", "/nowhere/at/all", "", "", "Accept", "text/html,*/*"); rec.Code != 404 || rec.Body.String() != page.Body.String() {
+		t.Errorf("a browser at an address where nothing is got %d; want 404 with the page, which says so", rec.Code)
+	}
+	for _, path := range []string{"/assets/none.js", "/assets/..%2fpage.go", "/assets/%2e%2e", "/assets/", "/index.html", "/build.json", "/v1/nothing"} {
+		rec := w.do("GET", path, "", "", "Accept", "text/html")
+		if rec.Code != 404 && rec.Code/100 != 3 || strings.Contains(rec.Body.String(), "<script") && strings.HasPrefix(path, "/assets") {
+			t.Errorf("GET %s = %d %.60s; want 404, and never the page", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+// Assets are kept for ever, and sent compressed to who takes that.
+func TestAssets(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	found := regexp.MustCompile(`"(/assets/[^"]+\.(js|css))"`).FindAllStringSubmatch(w.do("GET", "/", "", "").Body.String(), -1)
+	if len(found) < 3 {
+		t.Fatalf("the page loads %v; want a theme, a script and a style", found)
+	}
+	for _, m := range found {
+		plain := w.do("GET", m[1], "", "")
+		if plain.Code != 200 || !strings.Contains(plain.Header().Get("Cache-Control"), "immutable") || plain.Header().Get("Content-Encoding") != "" ||
+			!strings.Contains(plain.Header().Get("Content-Type"), map[string]string{"js": "javascript", "css": "text/css"}[m[2]]) {
+			t.Errorf("GET %s = %d %v", m[1], plain.Code, plain.Header())
+		}
+		for accept, packed := range map[string]bool{"gzip, br": true, "br;q=1, GZIP;q=0.5": true, "gzip;q=0": false, "br": false, "": false} {
+			rec := w.do("GET", m[1], "", "", "Accept-Encoding", accept)
+			want := packed && plain.Body.Len() > 1000
+			if got := rec.Header().Get("Content-Encoding") == "gzip"; got != want || rec.Code != 200 || !got && rec.Body.Len() != plain.Body.Len() {
+				t.Errorf("GET %s with Accept-Encoding %q = %d, compressed %t; want %t", m[1], accept, rec.Code, got, want)
+			}
 		}
 	}
 }

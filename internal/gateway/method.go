@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func (g *Gateway) method(op *operation) handler {
 		if err != nil {
 			return err
 		}
-		if op.Info.Name == api.Login.Name {
+		if slices.Contains(openers, op.Info.Name) {
 			if err := g.loggedIn(w, r, out); err != nil {
 				return err
 			}
@@ -62,11 +63,14 @@ func (g *Gateway) method(op *operation) handler {
 	}
 }
 
+// openers are the methods whose answer is a session.
+var openers = []string{api.Login.Name, api.Bootstrap.Name, api.FollowLink.Name}
+
 // loggedIn keeps the session that identity opened in the browser.
 func (g *Gateway) loggedIn(w http.ResponseWriter, r *http.Request, out []byte) error {
 	var s api.Session
 	if err := json.Unmarshal(out, &s); err != nil {
-		return fmt.Errorf("answer of %s: %w", api.Login.Name, err)
+		return fmt.Errorf("decode the session: %w", err)
 	}
 	g.setCookie(w, r, s)
 	note(r.Context(), s.Subject)

@@ -19,6 +19,15 @@ func (g *Gateway) openapi(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// OpenAPI returns the document that GET /v1/openapi.json answers with, without a server.
+func OpenAPI() ([]byte, error) {
+	g := &Gateway{mux: http.NewServeMux(), schema: newSchemas()}
+	if err := g.routes(); err != nil {
+		return nil, err
+	}
+	return g.doc, nil
+}
+
 const about = `One orchestrator for everything that has to happen in order. Errors are RFC 9457 documents with a kind, a hint and the
 place of each problem. Lists take limit and cursor. Times are RFC 3339 in UTC, durations 90s, 15m or 2d. A POST
 that makes something takes an Idempotency-Key: the same key and body make it once.`

@@ -8,11 +8,12 @@ import (
 	"tutti/api"
 	"tutti/api/wire"
 	"tutti/bus"
+	"tutti/web"
 )
 
-// open are the only routes that need no authentication.
-var open = []string{
-	"GET /{$}", "GET /requests/{id}", "GET /runs/{id}", "GET /assets/{file}", "GET /healthz", "GET /readyz", "GET /v1/openapi.json", "POST /v1/login", "POST /v1/bootstrap",
+// openCalls are the routes of the API that need no authentication; see open.
+var openCalls = []string{
+	"GET /healthz", "GET /readyz", "GET /v1/openapi.json", "GET /v1/bootstrap", "POST /v1/bootstrap", "POST /v1/login", "POST /v1/login-links/follow",
 }
 
 // The routes that are not methods of package api.
@@ -75,22 +76,30 @@ func (g *Gateway) routes() error {
 		return err
 	}
 	g.doc = doc
-	for _, r := range []struct {
+	return g.own()
+}
+
+// own serves the routes that are not methods: files, the stream, the web UI, health.
+func (g *Gateway) own() error {
+	routes := []struct {
 		pattern, perm string
 		h             handler
 	}{
 		{uploadRoute, "file.write", g.upload},
 		{downloadRoute, "file.read", g.download},
 		{streamRoute, "run.read", g.stream},
-		{"GET /{$}", bus.Open, page("index.html")},
-		{"GET /requests/{id}", bus.Open, page("index.html")}, // addresses that the command line prints
-		{"GET /runs/{id}", bus.Open, page("index.html")},
-		{"GET /assets/{file}", bus.Open, asset},
+		{assetRoute, bus.Open, asset},
 		{"GET /healthz", bus.Open, g.healthz},
 		{"GET /readyz", bus.Open, g.readyz},
 		{"GET /v1/openapi.json", bus.Open, g.openapi},
-	} {
+	}
+	for _, r := range routes {
 		if err := g.handle(r.pattern, r.perm, r.h); err != nil {
+			return err
+		}
+	}
+	for _, pattern := range pageRoutes(web.Pages()) {
+		if err := g.handle(pattern, bus.Open, page); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer g.calls.Add(-1)
 	if pattern == "" {
-		g.fail(rec, r, g.unrouted(r))
+		err := g.unrouted(r)
+		if !lost(r, err) || pageWith(rec, r, http.StatusNotFound) != nil {
+			g.fail(rec, r, err)
+		}
 		return
 	}
 	g.mux.ServeHTTP(rec, r)
@@ -107,6 +110,13 @@ func (g *Gateway) unrouted(r *http.Request) error {
 		e.Hint = "/v1/openapi.json lists what there is; most of it is below /v1/namespaces/{namespace}/"
 	}
 	return e
+}
+
+// lost reports whether err is that a person with a browser has come to an address where nothing is:
+// the web UI then says so, and helps.
+func lost(r *http.Request, err error) bool {
+	return errs.Is(err, errs.NotFound) && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") &&
+		!strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/assets/")
 }
 
 // probe takes an answer and keeps its status and header.

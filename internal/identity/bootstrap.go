@@ -82,6 +82,12 @@ func writeSecret(path, secret string) error {
 	return errors.Join(err, f.Close())
 }
 
+// firstUse tells whether the bootstrap token still waits to be used.
+func (s *Service) firstUse(ctx context.Context, _ api.Nothing) (api.FirstUse, error) {
+	hash, done, err := s.bootstrapState(ctx)
+	return api.FirstUse{Open: hash != "" && !done}, err
+}
+
 // bootstrap makes the first administrator.
 func (s *Service) bootstrap(ctx context.Context, in api.BootstrapIn) (api.Session, error) {
 	b := in.Body

@@ -49,6 +49,7 @@ type Service struct {
 	log       *slog.Logger
 	passwords *passwords
 	throttle  *throttle
+	links     *links
 	seen      *cache
 }
 
@@ -62,7 +63,7 @@ func New(c Config) func(service.Deps) (service.Service, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Service{config: c, db: d.DB, bus: d.Bus, log: d.Log, passwords: p, throttle: newThrottle(), seen: &cache{}}, nil
+		return &Service{config: c, db: d.DB, bus: d.Bus, log: d.Log, passwords: p, throttle: newThrottle(), links: newLinks(), seen: &cache{}}, nil
 	}
 }
 
@@ -73,7 +74,10 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	err := errors.Join(
 		api.Bootstrap.Handle(ctx, s.bus, s.bootstrap),
+		api.AskFirstUse.Handle(ctx, s.bus, s.firstUse),
 		api.Login.Handle(ctx, s.bus, s.login),
+		api.MakeLink.Handle(ctx, s.bus, s.makeLink),
+		api.FollowLink.Handle(ctx, s.bus, s.followLink),
 		api.Logout.Handle(ctx, s.bus, s.logout),
 		api.Authenticate.Handle(ctx, s.bus, s.authenticate),
 		api.WhoAmI.Handle(ctx, s.bus, s.whoAmI),

@@ -1,0 +1,30 @@
+// The weakest role that holds each permission. Made by `make ui-types`.
+export const roleFor = {
+  'approval.decide': 'approver',
+  'audit.read': 'admin',
+  'definition.apply': 'author',
+  'definition.read': 'viewer',
+  'file.read': 'viewer',
+  'file.write': 'operator',
+  'mail.send': 'operator',
+  'namespace.write': 'admin',
+  'repository.write': 'operator',
+  'request.cancel': 'operator',
+  'request.create': 'operator',
+  'request.read': 'viewer',
+  'run.cancel': 'operator',
+  'run.edit': 'author',
+  'run.read': 'viewer',
+  'run.retry': 'operator',
+  'run.start': 'operator',
+  'run.undo': 'operator',
+  'secret.list': 'author',
+  'secret.set': 'admin',
+  'task.exec': 'admin',
+  'task.work': 'worker',
+  'token.write': 'admin',
+  'user.read': 'admin',
+  'user.write': 'admin',
+} as const
+
+export type Permission = keyof typeof roleFor
