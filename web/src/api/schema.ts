@@ -886,6 +886,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/traces/{trace}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get everything a request caused as one timeline. */
+        get: operations["trace.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/presence": {
         parameters: {
             query?: never;
@@ -1699,6 +1716,76 @@ export interface components {
             /** Format: date-time */
             used?: string;
             user: string;
+        };
+        TraceRow: {
+            /** Format: int64 */
+            attempt?: number;
+            /** Format: int64 */
+            attempts?: number;
+            by?: string;
+            commit?: string;
+            counts?: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            depth: number;
+            /** Format: date-time */
+            ended?: string;
+            failure?: string;
+            file?: string;
+            flags?: string[] | null;
+            hint?: string;
+            id: string;
+            kind: string;
+            /** Format: int64 */
+            more?: number;
+            of?: string;
+            parent?: string;
+            /** Format: date-time */
+            ready?: string;
+            reason?: components["schemas"]["Reason"];
+            repository?: string;
+            request?: string;
+            run?: string;
+            /** Format: date-time */
+            started?: string;
+            state?: string;
+            sub?: string;
+            task?: string;
+            title: string;
+            undo?: string;
+            use?: string;
+            /** Format: int64 */
+            version?: number;
+            worker?: string;
+            workflow?: string;
+        };
+        TraceView: {
+            by?: string;
+            counts?: {
+                [key: string]: number;
+            };
+            cursor?: string;
+            /** Format: date-time */
+            ended?: string;
+            more?: boolean;
+            request?: string;
+            /** Format: int64 */
+            requests: number;
+            rows: components["schemas"]["TraceRow"][] | null;
+            run?: string;
+            /** Format: int64 */
+            runs: number;
+            /** Format: int64 */
+            seq: number;
+            /** Format: date-time */
+            started?: string;
+            state: string;
+            title?: string;
+            trace: string;
+            /** Format: int64 */
+            version?: number;
+            workflow?: string;
         };
         UpdateUserBody: {
             grants?: components["schemas"]["GrantView"][];
@@ -2753,7 +2840,7 @@ export interface operations {
                 limit?: number;
                 /** @description The cursor of the page before; empty for the first */
                 cursor?: string;
-                state?: string;
+                state?: "pending" | "running" | "waiting" | "succeeded" | "failed" | "skipped" | "cancelled";
                 trace?: string;
                 requester?: string;
                 type?: string;
@@ -3064,7 +3151,7 @@ export interface operations {
                 /** @description The cursor of the page before; empty for the first */
                 cursor?: string;
                 workflow?: string;
-                state?: string;
+                state?: "pending" | "running" | "waiting" | "succeeded" | "failed" | "skipped" | "cancelled";
                 trace?: string;
                 request?: string;
                 /** @description Sub-runs of a run */
@@ -3602,7 +3689,15 @@ export interface operations {
                 cursor?: string;
                 /** @description Only the children of this path; - means the top level */
                 parent?: string;
-                state?: string;
+                state?: "pending" | "running" | "waiting" | "succeeded" | "failed" | "skipped" | "cancelled";
+                /** @description Only what is inside this path, at any depth */
+                under?: string;
+                /** @description Leave out what is inside an each; the each itself has counts */
+                fold?: boolean;
+                /** @description With the attempts of tasks that had more than one */
+                attempts?: boolean;
+                /** @description Only tasks that something happened to at this time or later */
+                since?: string;
             };
             header?: never;
             path: {
@@ -3900,6 +3995,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "trace.get": {
+        parameters: {
+            query?: {
+                /** @description How many tasks of one run at most; default 500. What failed, runs or waits comes first */
+                limit?: number;
+                /** @description Only what is inside the row of this ID, such as the items of an each */
+                under?: string;
+                /** @description Only rows that something happened to at this time or later */
+                since?: string;
+                /** @description Where an answer with under went on */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Trace ID of 32 hex digits, or the ID of a request or a run of it */
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceView"];
                 };
             };
             /** @description What went wrong */

@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { fetchGet } from '@/api/hooks'
-import { ended, states, type TaskRequest } from '@/api/types'
+import { ended, states, type State, type TaskRequest } from '@/api/types'
 import { Empty, FilterChip, Id, LinkButton, Loaded, Page, Panel, StateChip, Table, Time, Took, type Column } from '@/kit'
 import { person } from '@/lib/format'
 import { useMe, useNamespace } from '@/lib/me'
@@ -58,7 +58,7 @@ export default function Requests() {
   const [state, setState] = useQueryParam('state')
   const [by, setBy] = useQueryParam('by')
   const [type, setType] = useQueryParam('type')
-  const query = { limit: 100, ...(state && { state }), ...(by && { requester: by === 'me' ? me.subject : by }), ...(type && { type }) }
+  const query = { limit: 100, ...(state && { state: state as State }), ...(by && { requester: by === 'me' ? me.subject : by }), ...(type && { type }) }
   const list = useInfiniteQuery({
     queryKey: [path, ns, 'list', query],
     queryFn: ({ pageParam, signal }) => fetchGet(ns, path, { query: { ...query, ...(pageParam && { cursor: pageParam }) } }, signal),
