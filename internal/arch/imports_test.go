@@ -106,7 +106,7 @@ func checkPure(f *file) []string {
 		complaints = append(complaints, fmt.Sprintf("%s: %s in a pure package: do it in the shell around it (internal/workflow)", f.at(n), what))
 	}
 	for imp, spec := range f.imports() {
-		if covered(impure, imp) && !slices.Contains(harmless, imp) || rules.deterministic && covered([]string{"sync"}, imp) {
+		if covered(impure, imp) && !slices.Contains(harmless, imp) || rules.deterministic && !rules.locks && covered([]string{"sync"}, imp) {
 			complain(spec, "import of "+imp)
 		}
 	}
@@ -121,6 +121,33 @@ func checkPure(f *file) []string {
 		}
 		return true
 	})
+	return complaints
+}
+
+func TestEmbeddable(t *testing.T) {
+	t.Parallel()
+	eachFile(t, checkEmbeddable)
+}
+
+// checkEmbeddable complains of each import of an embeddable package that is not the standard library's.
+func checkEmbeddable(f *file) []string {
+	unit, ok := "", false
+	for _, pattern := range embeddable {
+		if unit, ok = under(pattern, path.Dir(f.name)); ok {
+			break
+		}
+	}
+	if !ok || f.tests {
+		return nil
+	}
+	var complaints []string
+	for imp, spec := range f.imports() {
+		first, _, _ := strings.Cut(imp, "/")
+		own := covered([]string{module + "/" + unit}, imp)
+		if !own && (first == module || strings.Contains(first, ".")) {
+			complaints = append(complaints, fmt.Sprintf("%s: imports %s: %s is for other programs, which get the standard library only", f.at(spec), imp, unit))
+		}
+	}
 	return complaints
 }
 
@@ -214,8 +241,21 @@ func f() { go f(); _ = time.Now(); _ = time.Second; _ = url.Parse; _ = http.Get;
 		[]string{"import of net/http", "import of sync", "go statement", "time.Now"})
 	expect(t, "expr", sorted(checkPure(source(t, "internal/workflow/expr/x.go", src))),
 		[]string{"import of net/http", "go statement"})
+	expect(t, "rollout", sorted(checkPure(source(t, "rollout/x.go", src))),
+		[]string{"import of net/http", "go statement", "time.Now"})
 	expect(t, "a test", checkPure(source(t, "internal/workflow/core/x_test.go", src)), nil)
 	expect(t, "elsewhere", checkPure(source(t, "internal/workflow/x.go", src)), nil)
+}
+
+func TestCheckEmbeddable(t *testing.T) {
+	t.Parallel()
+	const src = `package x
+import ("time"; "database/sql"; "tutti/rollout"; "tutti/errs"; "github.com/a/b")
+`
+	want := []string{"imports github.com/a/b", "imports tutti/errs"}
+	expect(t, "rollout", sorted(checkEmbeddable(source(t, "rollout/sqlstore/x.go", src))), want)
+	expect(t, "a test", checkEmbeddable(source(t, "rollout/x_test.go", src)), nil)
+	expect(t, "elsewhere", checkEmbeddable(source(t, "sdk/x.go", src)), nil)
 }
 
 // sorted orders complaints by their places.

@@ -65,15 +65,21 @@ var wiring = []string{"lists", "app"}
 
 // pure are the packages whose every decision is a function of their arguments (DESIGN.md section 3).
 // None may start a goroutine or import one of impure; those that are deterministic may not read the
-// clock or share state between goroutines either. expr may: it bounds evaluations in time, and pools
+// clock or, without locks, share state between goroutines either. expr may: it bounds evaluations in time, and pools
 // its machines, neither of which shows in a result.
-var pure = map[string]struct{ deterministic bool }{
+var pure = map[string]struct{ deterministic, locks bool }{
 	"internal/workflow/expr":       {},
 	"internal/workflow/dag":        {deterministic: true},
 	"internal/workflow/definition": {deterministic: true},
 	"internal/workflow/core":       {deterministic: true},
 	"internal/workflow/simulate":   {deterministic: true},
+	// Its store in memory and its engine are shared between goroutines; what decides is not.
+	"rollout": {deterministic: true, locks: true},
 }
+
+// embeddable are the packages that others take into their programs: they import the standard library and
+// each other, nothing else of ours and no module.
+var embeddable = []string{"rollout/..."}
 
 // impure are the imports that reach outside a process or differ from run to run. A name covers
 // the packages below it.
