@@ -87,6 +87,7 @@ const (
 	Stopping Flag = "stopping" // a cancel or a failure is being carried out
 	Undoing  Flag = "undoing"
 	Undone   Flag = "undone"
+	Forked   Flag = "forked" // it began with what another run had done
 )
 
 // Reason says why something waits, as data.
@@ -210,7 +211,7 @@ func ParseDuration(s string) (time.Duration, error) {
 var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
 	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
-	RunWhy, WorkflowDurations,
+	RunWhy, WorkflowDurations, ForkRun,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
 	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,

@@ -29,7 +29,9 @@ type Run struct {
 	Request   string   `json:"request,omitempty"`
 	Requester string   `json:"requester"`
 	// Parent is the run and the task that called this one as a sub-workflow.
-	Parent  *TaskRef        `json:"parent,omitempty"`
+	Parent *TaskRef `json:"parent,omitempty"`
+	// ForkOf is the run, and the event of it, that this one was made from; not in lists.
+	ForkOf  *ForkOf         `json:"forkOf,omitempty"`
 	Inputs  json.RawMessage `json:"inputs,omitempty"`
 	Outputs json.RawMessage `json:"outputs,omitempty"`
 	Created time.Time       `json:"created"`
@@ -286,6 +288,29 @@ type RetryBody struct {
 	Input json.RawMessage `json:"input,omitempty"`
 }
 
+// ForkOf points at an event of a run.
+type ForkOf struct {
+	Run RunID `json:"run"`
+	Seq int64 `json:"seq"`
+}
+
+// ForkRunIn makes a run from another one.
+type ForkRunIn struct {
+	NS
+	ID   RunID    `path:"id" doc:"The run to begin from"`
+	Key  string   `header:"Idempotency-Key" doc:"Makes repeating the call safe: the same key gives the same run" maxLength:"200"`
+	Wait Duration `query:"wait" doc:"How long to wait for the run to end before answering, such as 30s; at most 60s"`
+	Body ForkBody
+}
+
+// ForkBody says from where to go on, and with what.
+type ForkBody struct {
+	At     int64           `json:"at,omitempty" doc:"The event of the run after which this one goes its own way; its last by default" minimum:"0"`
+	Task   string          `json:"task,omitempty" doc:"Path of a task to begin again, with all that comes after it; without, only what had not succeeded begins"`
+	Input  json.RawMessage `json:"input,omitempty" doc:"Replaces the input of the task"`
+	Inputs json.RawMessage `json:"inputs,omitempty" doc:"Replaces the inputs of the run, for what begins"`
+}
+
 // DecideIn decides an approval.
 type DecideIn struct {
 	NS
@@ -348,6 +373,7 @@ var (
 	RunGraph      = bus.Method[RunIn, Graph]{Name: "run.graph", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/graph", Perm: "run.read", Doc: "Get the plan of a run, laid out."}
 	CancelRun     = bus.Method[CancelRunIn, Run]{Name: "run.cancel", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/cancel", Doc: "Cancel a run: no attempt starts after this answers."}
 	RetryRun      = bus.Method[RetryRunIn, Run]{Name: "run.retry", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/retry", Doc: "Retry what failed in a run; what succeeded is kept."}
+	ForkRun       = bus.Method[ForkRunIn, Run]{Name: "run.fork", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/fork", Perm: "run.start", Status: 201, Doc: "Start a run that goes on from an event of another one, keeping what had succeeded."}
 	UndoRun       = bus.Method[CancelRunIn, Run]{Name: "run.undo", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/undo", Doc: "Undo what an ended run did, newest first."}
 	ApproveTask   = bus.Method[DecideIn, Run]{Name: "run.approve", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/approve", Perm: "approval.decide", Doc: "Approve what an approval task asks."}
 	RejectTask    = bus.Method[DecideIn, Run]{Name: "run.reject", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/reject", Perm: "approval.decide", Doc: "Reject what an approval task asks; the task fails."}

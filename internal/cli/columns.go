@@ -138,6 +138,12 @@ func runFacts() []output.Column[api.Run] {
 			}
 			return fmt.Sprintf("%s at %s", r.Parent.Run, r.Parent.Task)
 		}),
+		col("Fork of", func(r api.Run) string {
+			if r.ForkOf == nil {
+				return ""
+			}
+			return fmt.Sprintf("%s at event %d", r.ForkOf.Run, r.ForkOf.Seq)
+		}),
 		col("Asked by", func(r api.Run) string { return r.Requester }),
 		col("Trace", func(r api.Run) string { return r.Trace }),
 		when("Started", func(r api.Run) time.Time { return r.Created }),

@@ -22,7 +22,7 @@ func (l *line) runCommands() *cobra.Command {
 	return l.group("run", "Start workflows, and look into what runs",
 		"  tutti run start vm.build -p name=web --wait\n  tutti run tree run_7k2m",
 		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runWhy(), l.runEvents(), l.runOutput(), l.runGraph(),
-		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runUndo())
+		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runFork(), l.runUndo())
 }
 
 func (l *line) printRun(r api.Run) error { return output.One(l.printer(), r, runFacts(), string(r.ID)) }
@@ -420,6 +420,42 @@ func (l *line) retryCommand(short string, ids func(context.Context) []string) *c
 	cmd.Flags().StringVar(&from, "from", "", "path of the failed task to retry; all that failed by default")
 	cmd.Flags().StringVar(&input, "input", "", "JSON that replaces the task's input")
 	cmd.ValidArgsFunction = l.complete(ids)
+	return w.starts(cmd)
+}
+
+func (l *line) runFork() *cobra.Command {
+	var w waiting
+	var in api.ForkRunIn
+	var input, inputs string
+	cmd := l.onRun("fork ID", "Start a run that goes on from any point of another one, keeping what had succeeded", func(ctx context.Context, id api.RunID) error {
+		in.ID = id
+		for _, f := range []struct {
+			flag, text string
+			to         *json.RawMessage
+		}{{"input", input, &in.Body.Input}, {"inputs", inputs, &in.Body.Inputs}} {
+			if f.text == "" {
+				continue
+			}
+			if !json.Valid([]byte(f.text)) {
+				return usage("--%s is not JSON: %s", f.flag, f.text)
+			}
+			*f.to = json.RawMessage(f.text)
+		}
+		if input != "" && in.Body.Task == "" {
+			return usage("--input changes the input of one task").WithHint("name it with --from")
+		}
+		r, err := call(ctx, l, api.ForkRun, in)
+		if err != nil {
+			return err
+		}
+		return l.started(ctx, &w, r)
+	})
+	f := cmd.Flags()
+	f.Int64Var(&in.Body.At, "at", 0, "after this event of it, by its number; its last by default; see: tutti run events")
+	f.StringVar(&in.Body.Task, "from", "", "path of a task to begin again, with all that comes after it")
+	f.StringVar(&input, "input", "", "JSON that replaces the input of that task")
+	f.StringVar(&inputs, "inputs", "", "JSON that replaces the inputs of the run, for what begins")
+	f.StringVar(&in.Key, "key", "", "idempotency key: the same key makes one run, however often it is sent")
 	return w.starts(cmd)
 }
 

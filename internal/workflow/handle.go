@@ -28,6 +28,7 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.GetTask.Handle(ctx, b, s.task),
 		api.RunEvents.Handle(ctx, b, with(e, s.events)),
 		api.RunGraph.Handle(ctx, b, s.graph),
+		api.ForkRun.Handle(ctx, b, with(e, s.fork)),
 		api.RunWhy.Handle(ctx, b, with(e, s.why)),
 		api.WorkflowDurations.Handle(ctx, b, s.durations),
 		api.ListApprovals.Handle(ctx, b, s.approvals),
@@ -115,25 +116,68 @@ func (s *Service) cancel(ctx context.Context, e *engine, in api.CancelRunIn) (ap
 
 func (s *Service) retry(ctx context.Context, e *engine, in api.RetryRunIn) (api.Run, error) {
 	if in.Body.Input != nil {
-		if err := s.mayEdit(ctx, in); err != nil {
+		if err := s.mayEdit(ctx, in.NS, in.ID, api.Moment{}, in.Body.Task, in.Body.Input); err != nil {
 			return api.Run{}, err
 		}
 	}
-	return s.act(ctx, e, in.Namespace, in.ID, "run.retry", in.Body, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-		if r.Parent != nil {
-			return nil, core.Effects{}, errs.New(errs.Conflict, "run %s is part of run %s", r.ID, r.Parent.Run).WithHint("retry %s: it retries this one in its place", r.Parent.Run)
+	id, err := s.resolve(ctx, in.Namespace, in.ID)
+	if err != nil {
+		return api.Run{}, err
+	}
+	c, _ := bus.CallerFrom(ctx)
+	_, err = submit(ctx, e, func(b *batch) (struct{}, error) { return struct{}{}, e.retry(b, c, in.Namespace, id, in.Body) })
+	if err != nil {
+		return api.Run{}, err
+	}
+	return s.read(ctx, in.Namespace, id)
+}
+
+// retry retries what failed in a run. Where that is a sub-run, the runs above, which failed with it, go on
+// waiting for it.
+func (e *engine) retry(b *batch, c bus.Caller, namespace string, id api.RunID, body api.RetryBody) error {
+	l, err := e.get(namespace, id)
+	if err != nil {
+		return err
+	}
+	var above []*live
+	for child := l; child.run.Parent != nil; child = above[len(above)-1] {
+		p := child.run.Parent
+		parent, err := e.get(namespace, p.Run)
+		if err != nil {
+			return err
 		}
-		return r.Retry(now, in.Body.Task, in.Body.Input, bus.Subject(ctx))
-	})
+		r := parent.run
+		if t, err := r.Task(p.Task); err != nil || t.Run != child.run.ID || !t.State.Ended() && !r.State.Ended() || t.State == api.Succeeded {
+			return errs.New(errs.Conflict, "run %s does not wait for run %s any more", r.ID, child.run.ID).WithHint("retry %s, or fork this one", r.ID)
+		}
+		if !r.State.Ended() || r.State == api.Succeeded {
+			return errs.New(errs.Conflict, "run %s, which called it, is %s; only with one that has failed can its part be retried", r.ID, r.State).WithHint("wait for its end")
+		}
+		above = append(above, parent)
+	}
+	retry := func(task string, input json.RawMessage) func(*core.Run, int64) ([]core.Event, core.Effects, error) {
+		return func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+			return r.Retry(now, task, input, c.Subject)
+		}
+	}
+	if err := e.act(b, c, namespace, id, store.Act{Action: "run.retry", Detail: body}, retry(body.Task, body.Input)); err != nil {
+		return err
+	}
+	for _, p := range above {
+		if err := e.act(b, c, namespace, p.run.ID, store.Act{Action: "run.retry", Detail: map[string]any{"with": id}}, retry("", nil)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayEdit checks an input that replaces the one a definition gave a task. That is as much as publishing
 // another definition, so it takes the same rights; and who approves is never up to an edit.
-func (s *Service) mayEdit(ctx context.Context, in api.RetryRunIn) error {
-	if err := s.d.Bus.Allow(ctx, "run.edit", in.Namespace); err != nil {
+func (s *Service) mayEdit(ctx context.Context, ns api.NS, run api.RunID, at api.Moment, path string, input json.RawMessage) error {
+	if err := s.d.Bus.Allow(ctx, "run.edit", ns.Namespace); err != nil {
 		return err
 	}
-	t, err := s.task(ctx, api.GetTaskIn{NS: in.NS, ID: in.ID, Path: in.Body.Task})
+	t, err := s.task(ctx, api.GetTaskIn{NS: ns, Moment: at, ID: run, Path: path})
 	if err != nil {
 		return err
 	}
@@ -142,15 +186,15 @@ func (s *Service) mayEdit(ctx context.Context, in api.RetryRunIn) error {
 	}
 	typ := s.types.all[t.Use]
 	if typ.Perm != "" {
-		if err := s.d.Bus.Allow(ctx, typ.Perm, in.Namespace); err != nil {
+		if err := s.d.Bus.Allow(ctx, typ.Perm, ns.Namespace); err != nil {
 			return err
 		}
 	}
 	var v any
-	if err := json.Unmarshal(in.Body.Input, &v); err != nil {
+	if err := json.Unmarshal(input, &v); err != nil {
 		return errs.New(errs.Invalid, "input: %w", err)
 	}
-	if strings.Contains(string(in.Body.Input), "${{") {
+	if strings.Contains(string(input), "${{") {
 		return errs.New(errs.Invalid, "the input holds ${{ }}, which is not evaluated in an edited input").
 			WithHint("write the value itself; a task that needs a secret is retried with the input of its definition")
 	}

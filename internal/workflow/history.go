@@ -109,7 +109,7 @@ type past struct {
 func (h *history) recent(ctx context.Context, namespace, workflow string) (out []past, err error) {
 	rows, err := h.db.Query(ctx, `SELECT n, digest, created, ended FROM
 		(SELECT n, digest, created, ended, state, flags FROM workflow_runs WHERE namespace = ? AND workflow = ? ORDER BY n DESC LIMIT ?) AS newest
-		WHERE state = ? AND flags NOT LIKE '%undo%' ORDER BY n DESC LIMIT ?`, namespace, workflow, historyLooks, string(api.Succeeded), historyRuns)
+		WHERE state = ? AND flags NOT LIKE '%undo%' AND flags NOT LIKE '%forked%' ORDER BY n DESC LIMIT ?`, namespace, workflow, historyLooks, string(api.Succeeded), historyRuns)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (c *changes) note(at int64, events []core.Event) {
 	for i := range events {
 		e := &events[i]
 		switch e.Type {
-		case core.Created, core.Stopping, core.Undoing, core.Finishing, core.Retried, core.Abandoned, core.Ended:
+		case core.Created, core.Stopping, core.Undoing, core.Finishing, core.Retried, core.Forked, core.Abandoned, core.Ended:
 			c.all = at // what they do to tasks is in no event of those
 		case core.Opened, core.Expanded:
 			c.opened[e.Path] = at

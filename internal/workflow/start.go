@@ -27,6 +27,7 @@ type plannedRun struct {
 	graph  *dag.Graph
 	docs   map[string]string // canonical documents by digest, of it and of all it may call
 	inputs json.RawMessage
+	fork   *forked // nil begins at the beginning
 }
 
 // start accepts a run.
@@ -88,12 +89,15 @@ func (e *engine) accept(b *batch, c bus.Caller, p plannedRun, key, body string, 
 		b.keys = append(b.keys, keyRow{ns, key, body, string(p.meta.ID)})
 		e.keys[ns+"\x00"+key] = madeKey{p.meta.ID, body}
 	}
-	b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: store.Act{Namespace: ns, Action: "run.start", Object: string(p.meta.ID),
-		Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}})
+	a := store.Act{Namespace: ns, Action: "run.start", Object: string(p.meta.ID), Detail: map[string]any{"workflow": p.meta.Workflow, "version": p.meta.Version}}
+	if p.fork != nil {
+		a.Action, a.Detail = "run.fork", p.fork.detail
+	}
+	b.acts = append(b.acts, store.ActBy{Caller: c, Trace: p.meta.Trace, Act: a})
 	return l.run.View(), nil
 }
 
-func bodyDigest(b api.StartRunBody) (string, error) {
+func bodyDigest(b any) (string, error) {
 	raw, err := json.Marshal(b)
 	if err != nil {
 		return "", err
@@ -272,11 +276,21 @@ func (s *Service) pin(ctx context.Context, e *engine, p *plannedRun, g *dag.Grap
 // create puts a new run into the batch.
 func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 	run := core.New(p.graph, e.graphs.inline)
+	if p.fork != nil {
+		run = p.fork.run
+	}
 	l := &live{run: run, n: e.top + 1, created: b.id, row: len(b.created)}
 	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: e.now().UnixMicro()})
-	err := e.step(b, l, p.meta.Requester, func(now int64) ([]core.Event, core.Effects, error) { return run.Start(now, p.meta, p.inputs) })
+	rows := len(b.journal)
+	b.journal = p.fork.rows(b.journal, l.n)
+	err := e.step(b, l, p.meta.Requester, func(now int64) ([]core.Event, core.Effects, error) {
+		if p.fork != nil {
+			return run.Fork(now, p.fork.how)
+		}
+		return run.Start(now, p.meta, p.inputs)
+	})
 	if err != nil {
-		b.created = b.created[:l.row]
+		b.created, b.journal = b.created[:l.row], b.journal[:rows]
 		return nil, err
 	}
 	b.created[l.row].at = run.Created

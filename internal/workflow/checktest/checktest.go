@@ -36,6 +36,7 @@ type Journal struct {
 }
 
 type run struct {
+	forked bool // it was made from another run
 	id     api.RunID
 	graph  *dag.Graph
 	meta   core.Meta
@@ -83,6 +84,10 @@ func (j *Journal) Add(id api.RunID, g *dag.Graph, row Row) error {
 	}
 	for i := range row.Events {
 		r.seq++
+		if e := &row.Events[i]; r.forked || e.Type == core.Created && e.Meta.ForkOf != nil {
+			r.forked = true // it begins with what happened in another run, which is looked at there
+			continue
+		}
 		if err := j.event(r, &row.Events[i]); err != nil {
 			return fmt.Errorf("run %s, event %d (%s %s): %w", id, r.seq, row.Events[i].Type, row.Events[i].Path, err)
 		}

@@ -31,6 +31,8 @@ func (r *Run) apply(e *Event) error {
 		return nil
 	case Retried:
 		return r.applyRetried(e)
+	case Forked:
+		return r.applyForked(e)
 	}
 	switch {
 	case e.Type == Queued && e.Path == "":
@@ -169,21 +171,29 @@ func (r *Run) applyCreated(e *Event) error {
 		return fmt.Errorf("event %d: run.created without meta", r.Seq)
 	}
 	r.Meta = *e.Meta
-	r.Inputs, r.varsJSON, r.Created = e.Input, e.Vars, r.now
-	if err := json.Unmarshal(orEmpty(e.Input), &r.inputs); err != nil {
+	if err := r.setInputs(e.Input, e.Vars); err != nil {
+		return err
+	}
+	r.State, r.Created = api.Running, r.now
+	r.root = r.newScope(r.Graph.Tasks, nil, "")
+	r.armRun()
+	return nil
+}
+
+// setInputs gives the run its inputs, and the vars that were computed from them.
+func (r *Run) setInputs(inputs json.RawMessage, vars map[string]rawJSON) error {
+	r.Inputs, r.varsJSON, r.inputs = inputs, vars, nil
+	if err := json.Unmarshal(orEmpty(inputs), &r.inputs); err != nil {
 		return fmt.Errorf("inputs: %w", err)
 	}
-	r.vars = make(map[string]any, len(e.Vars))
-	for k, raw := range e.Vars {
+	r.vars = make(map[string]any, len(vars))
+	for k, raw := range vars {
 		var v any
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return fmt.Errorf("var %s: %w", k, err)
 		}
 		r.vars[k] = v
 	}
-	r.State = api.Running
-	r.root = r.newScope(r.Graph.Tasks, nil, "")
-	r.armRun()
 	return nil
 }
 

@@ -19,6 +19,7 @@ const (
 	Finishing  Type = "run.finishing"  // `finally` begins
 	Ended      Type = "run.ended"      // final, until somebody retries or undoes
 	Retried    Type = "run.retried"    // a person's retry
+	Forked     Type = "run.forked"     // the run begins here; what comes before happened in the run it was made from
 	Started    Type = "task.started"   // an attempt of a call is ready for a worker, or a sub-run starts
 	Opened     Type = "task.opened"    // a group or an `each` begins
 	Waits      Type = "task.waiting"   // approval, timer, callback or back-off
@@ -67,6 +68,7 @@ type Event struct {
 	Key     string             `json:"key,omitempty"` // of a limit or of once
 	Once    bool               `json:"once,omitempty"`
 	Hold    bool               `json:"hold,omitempty"`
+	Inputs  json.RawMessage    `json:"inputs,omitempty"` // of a forked run, where they are others
 }
 
 type rawJSON = json.RawMessage
@@ -84,6 +86,7 @@ type Meta struct {
 	Requester string         `json:"by"`
 	Role      string         `json:"role"` // it works with
 	Parent    *api.TaskRef   `json:"parent,omitempty"`
+	ForkOf    *api.ForkOf    `json:"fork,omitempty"`  // the run it was made from
 	Depth     int            `json:"depth,omitempty"` // how many runs are above it
 	Pins      map[string]Pin `json:"pins,omitempty"`  // the workflows it may call, by name
 	Types     map[string]Pin `json:"types,omitempty"` // the declared task types it may use, by name

@@ -420,6 +420,9 @@ func (r *Run) firstReason() *api.Reason {
 
 func (r *Run) flags() {
 	var f []api.Flag
+	if r.ForkOf != nil {
+		f = append(f, api.Forked)
+	}
 	if r.degraded {
 		f = append(f, api.Degraded)
 	}

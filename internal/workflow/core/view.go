@@ -75,7 +75,7 @@ func (r *Run) Clock() int64 { return r.now }
 func (r *Run) View() api.Run {
 	v := api.Run{
 		ID: r.ID, Namespace: r.Namespace, Workflow: r.Workflow, Version: r.Version, Digest: r.Digest, Title: r.Title, State: r.State,
-		Flags: r.Flags, Reason: r.Reason, Trace: r.Trace, Request: r.Request, Requester: r.Requester, Parent: r.Parent,
+		Flags: r.Flags, Reason: r.Reason, Trace: r.Trace, Request: r.Request, Requester: r.Requester, Parent: r.Parent, ForkOf: r.ForkOf,
 		Inputs: r.Inputs, Outputs: r.Outputs, Created: micros(r.Created), Seq: r.Seq,
 	}
 	if r.State.Ended() {
