@@ -239,6 +239,30 @@ func (m Method[In, Out]) stay(ctx context.Context, b *Bus, h func(context.Contex
 	})
 }
 
+// Near calls a direct method by name where it is answered in this process, as Method.Call does: in points
+// to its In, and out is its Out. It reports ok=false, and does nothing, where the call has to go over the
+// carrier (see Raw).
+func (b *Bus) Near(ctx context.Context, method string, in any) (out any, ok bool, err error) {
+	b.mu.RLock()
+	h, ok := b.local[method].(interface {
+		callAny(context.Context, any) (any, error)
+	})
+	b.mu.RUnlock()
+	if !ok {
+		return nil, false, nil
+	}
+	out, err = h.callAny(ctx, in)
+	return out, true, err
+}
+
+func (h *handlerOf[In, Out]) callAny(ctx context.Context, in any) (any, error) {
+	p, ok := in.(*In)
+	if !ok {
+		return nil, errs.New(errs.Internal, "a %T was given for a %T", in, p)
+	}
+	return h.call(ctx, *p)
+}
+
 // near returns the handler in this process, or nil.
 func (m Method[In, Out]) near(b *Bus) func(context.Context, In) (Out, error) {
 	b.mu.RLock()

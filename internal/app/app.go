@@ -42,6 +42,8 @@ type Started struct {
 	Address string
 	// BootstrapToken is the file that holds the one-time token as long as there is no administrator.
 	BootstrapToken string
+	// Bus is that of the server, for a program that runs one inside itself.
+	Bus *bus.Bus
 	// Took is the time from the call of Run.
 	Took time.Duration
 }

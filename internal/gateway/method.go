@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,11 +42,7 @@ func (g *Gateway) method(op *operation) handler {
 			g.auth.forget(credentialOf(ctx).secret)
 			g.setCookie(w, r, api.Session{})
 		}
-		data, err := json.Marshal(in.Interface())
-		if err != nil {
-			return fmt.Errorf("encode the input of %s: %w", op.Info.Name, err)
-		}
-		out, err := g.bus.Raw(ctx, op.Info.Name, data)
+		out, err := g.ask(ctx, op, in.Interface())
 		if err != nil {
 			return err
 		}
@@ -65,6 +62,23 @@ func (g *Gateway) method(op *operation) handler {
 
 // openers are the methods whose answer is a session.
 var openers = []string{api.Login.Name, api.Bootstrap.Name, api.FollowLink.Name}
+
+// ask makes the call of op and returns what it answers, as JSON. Calls of which there are many thousands a
+// second are made without the carrier where the service is in this process.
+func (g *Gateway) ask(ctx context.Context, op *operation, in any) ([]byte, error) {
+	out, near, err := g.bus.Near(ctx, op.Info.Name, in)
+	switch {
+	case err != nil:
+		return nil, err
+	case near:
+		return json.Marshal(out)
+	}
+	data, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("encode the input of %s: %w", op.Info.Name, err)
+	}
+	return g.bus.Raw(ctx, op.Info.Name, data)
+}
 
 // loggedIn keeps the session that identity opened in the browser.
 func (g *Gateway) loggedIn(w http.ResponseWriter, r *http.Request, out []byte) error {

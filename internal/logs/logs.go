@@ -85,6 +85,11 @@ const packAfter = 10 * time.Second
 
 // finished notes that a run has ended.
 func (s *Service) finished(ctx context.Context, tx *store.Tx, _ bus.Record, r api.Run) error {
+	// Most runs of most systems log nothing: one statement notes that.
+	if silent, err := endSilent(tx, r.Namespace, string(r.ID)); err != nil || silent {
+		tx.AfterCommit(func() { s.bus.Wake(context.WithoutCancel(ctx), api.LogChanged(r.ID)) })
+		return err
+	}
 	st, err := lockRun(tx, r.Namespace, string(r.ID))
 	if err != nil {
 		return err

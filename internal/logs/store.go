@@ -42,6 +42,13 @@ func lockRun(tx *store.Tx, namespace, id string) (*run, error) {
 		ON CONFLICT (run) DO UPDATE SET last = logs_runs.last RETURNING `+runColumns, id, namespace))
 }
 
+// endSilent notes the end of a run that has no log, and reports whether it has none.
+func endSilent(tx *store.Tx, namespace, id string) (bool, error) {
+	n, err := tx.Changed(`INSERT INTO logs_runs (run, namespace, last, packed, bytes, dropped, capped, ended, due) VALUES (?, ?, 0, 0, 0, 0, 0, 1, 0)
+		ON CONFLICT (run) DO NOTHING`, id, namespace)
+	return n == 1, err
+}
+
 func updateRun(tx *store.Tx, st *run) error {
 	return tx.Exec(`UPDATE logs_runs SET last = ?, packed = ?, bytes = ?, dropped = ?, capped = ?, ended = ?, due = ? WHERE run = ?`,
 		st.last, st.packed, st.bytes, st.dropped, flag(st.capped), flag(st.ended), st.due, st.id)

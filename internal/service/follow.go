@@ -38,7 +38,7 @@ type ReadActs struct {
 
 // Events is the method by which the events of a service are read.
 func Events(service string) bus.Method[ReadEvents, Page] {
-	return bus.Method[ReadEvents, Page]{Name: "outbox." + service, Perm: bus.System, Doc: "Read committed events."}
+	return bus.Method[ReadEvents, Page]{Name: "outbox." + service, Perm: bus.System, Direct: true, Doc: "Read committed events."}
 }
 
 // Acts is the method by which the audit trail of a service is read.
@@ -156,6 +156,9 @@ func (f *follower) digest(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, f.complain(ctx, err)
 	}
+	if whole, mine := f.whole(ctx, page.Records); whole {
+		return page.More || !mine, nil
+	}
 	done := after // the cursor as it is stored
 	for _, r := range page.Records {
 		re, ok := f.by[r.Type]
@@ -181,6 +184,37 @@ func (f *follower) digest(ctx context.Context) (more bool, err error) {
 		}
 	}
 	return page.More, nil
+}
+
+// whole digests a page in one transaction, since one commit for many events is what lets a follower
+// keep up with a service that is busy. It reports false where that cannot be: then each event is
+// digested alone, so that one with a fault is found. mine is false where another replica is ahead.
+func (f *follower) whole(ctx context.Context, rs []bus.Record) (ok, mine bool) {
+	if len(rs) < 2 || f.tries > 0 && f.stuck >= rs[0].Pos {
+		return false, true
+	}
+	at := int64(0)
+	err := f.DB.Tx(ctx, func(tx *store.Tx) (err error) {
+		// The cursor first, see react. It was before the first event, so all of them are ours.
+		if mine, err = tx.Advance(f.source, rs[0].Pos); err != nil || !mine {
+			return err
+		}
+		for _, r := range rs {
+			if re, ok := f.by[r.Type]; ok {
+				at = r.Pos
+				ctx := bus.WithTrace(ctx, r.Trace)
+				if err := tx.Under(ctx, func(tx *store.Tx) error { return contained(func() error { return re.do(ctx, tx, r) }) }); err != nil {
+					return err
+				}
+			}
+		}
+		_, err = tx.Advance(f.source, rs[len(rs)-1].Pos)
+		return err
+	})
+	if err != nil && !errs.Is(err, errs.Unavailable) {
+		f.stuck, f.tries = at, 1 // a try as any other
+	}
+	return err == nil, mine
 }
 
 // complain logs an error that is more than the source, or the own database, being away for a moment.

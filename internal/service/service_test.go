@@ -166,6 +166,24 @@ func TestFollowAppliesOnceInOrder(t *testing.T) {
 	})
 }
 
+// Events that came together are digested in one transaction: else a follower would pay the disk for each.
+func TestFollowCommitsPages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, store.Config{Dir: t.TempDir()})
+		w.emit(t, 1, 50)
+		in := map[*store.Tx]bool{}
+		w.follow(t, func(_ context.Context, tx *store.Tx, r bus.Record, _ int) error {
+			in[tx] = true
+			return see(tx, r.Subject)
+		})
+		time.Sleep(time.Second)
+		if got := w.seen(t); !slices.Equal(got, numbers(1, 50)) || len(in) != 1 {
+			t.Errorf("the follower saw %v in %d transactions; want 1 to 50 in one", got, len(in))
+		}
+	})
+}
+
 func TestFollowIsPrompt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

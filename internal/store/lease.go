@@ -74,6 +74,11 @@ func (db *DB) Expire(ctx context.Context) error {
 // Fence returns stale=true, and locks the lease's row against a new holder until the transaction
 // ends otherwise, where l is no longer the newest claim.
 func (tx *Tx) Fence(l Lease) (stale bool, err error) {
+	if !tx.db.postgres { // the transaction has locked the file: looking is enough, and writes no page
+		var n int
+		err = tx.QueryRow(`SELECT count(*) FROM `+tx.db.service+`_leases WHERE name = ? AND epoch = ? AND holder = ?`, l.Name, l.Epoch, l.Holder).Scan(&n)
+		return n != 1, err
+	}
 	n, err := tx.Changed(`UPDATE `+tx.db.service+`_leases SET holder = holder WHERE name = ? AND epoch = ? AND holder = ?`, l.Name, l.Epoch, l.Holder)
 	return n != 1, err
 }

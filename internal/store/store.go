@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,8 +47,9 @@ type DB struct {
 	mu       sync.Mutex
 	onCommit []func()
 
-	inserts  sync.Map // statements of InsertMany, rebound
-	prepared sync.Map // *sql.Stmt by statement, on the writing connection of SQLite
+	inserts           sync.Map // statements of InsertMany, rebound
+	prepared, readers sync.Map // *sql.Stmt by statement, of SQLite: for writing and for reading
+	statements, reads atomic.Int64
 }
 
 var serviceName = regexp.MustCompile(`^[a-z]+$`)
@@ -185,7 +187,13 @@ func (db *DB) OnCommit(f func()) {
 
 // Query reads committed rows.
 func (db *DB) Query(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
-	rows, err := db.read.QueryContext(ctx, db.rebind(q), args...)
+	var rows *sql.Rows
+	var err error
+	if st := db.reading(q); st != nil {
+		rows, err = st.QueryContext(ctx, args...)
+	} else {
+		rows, err = db.read.QueryContext(ctx, db.rebind(q), args...)
+	}
 	if err != nil && transient(err) {
 		err = unavailable(err)
 	}
@@ -194,6 +202,9 @@ func (db *DB) Query(ctx context.Context, q string, args ...any) (*sql.Rows, erro
 
 // QueryRow reads one committed row.
 func (db *DB) QueryRow(ctx context.Context, q string, args ...any) *sql.Row {
+	if st := db.reading(q); st != nil {
+		return st.QueryRowContext(ctx, args...)
+	}
 	return db.read.QueryRowContext(ctx, db.rebind(q), args...)
 }
 

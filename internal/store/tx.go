@@ -25,15 +25,24 @@ var _ bus.Emitter = (*Tx)(nil)
 // AfterCommit calls f once the transaction is committed, before DB.Tx returns. f must not block.
 func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 
+// Under calls f with the transaction as part of a call with ctx, which must end with the transaction's
+// own: what f records has the caller and the trace of ctx.
+func (tx *Tx) Under(ctx context.Context, f func(*Tx) error) error {
+	before := tx.ctx
+	tx.ctx = ctx
+	defer func() { tx.ctx = before }()
+	return f(tx)
+}
+
 // Exec runs a statement.
 func (tx *Tx) Exec(q string, args ...any) error {
-	_, err := tx.tx.ExecContext(tx.ctx, tx.db.rebind(q), args...)
+	_, err := tx.run(tx.db.rebind(q), args)
 	return err
 }
 
 // Changed runs a statement and returns how many rows it changed.
 func (tx *Tx) Changed(q string, args ...any) (int64, error) {
-	r, err := tx.tx.ExecContext(tx.ctx, tx.db.rebind(q), args...)
+	r, err := tx.run(tx.db.rebind(q), args)
 	if err != nil {
 		return 0, err
 	}
@@ -47,6 +56,9 @@ func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
 
 // QueryRow reads one row as this transaction sees it.
 func (tx *Tx) QueryRow(q string, args ...any) *sql.Row {
+	if st := tx.statement(q); st != nil {
+		return st.QueryRowContext(tx.ctx, args...)
+	}
 	return tx.tx.QueryRowContext(tx.ctx, tx.db.rebind(q), args...)
 }
 

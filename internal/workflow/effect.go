@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"bytes"
 	"encoding/json"
 	"runtime/debug"
 
@@ -22,7 +21,7 @@ func (e *engine) step(b *batch, l *live, by string, f func(now int64) ([]core.Ev
 			e.quarantine(id, err)
 		}
 	}()
-	now := e.now().UnixMicro()
+	now := e.at
 	events, effects, err := f(now)
 	if err != nil {
 		return err
@@ -34,26 +33,14 @@ func (e *engine) step(b *batch, l *live, by string, f func(now int64) ([]core.Ev
 	if events[0].By == "" {
 		events[0].By = by
 	}
-	raw, err := encode(events)
-	if err != nil {
+	if err := b.record(l, now, events); err != nil {
 		panic(err) // events hold what came from JSON
 	}
-	b.journal = append(b.journal, journalRow{l.n, l.run.Seq, now, raw})
 	e.touch(b, l)
 	e.follow(b, l, events)
 	e.effect(b, l, effects)
 	e.project(b, l)
 	return nil
-}
-
-func encode(events []core.Event) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(events); err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(buf.Bytes(), "\n"), nil
 }
 
 // follow keeps the inbox of approvals and the pools in step with what happened.
@@ -162,6 +149,9 @@ func (e *engine) child(b *batch, id api.RunID, f func(*core.Run, int64) ([]core.
 // ended publishes the end of a run and tells the run that called it.
 func (e *engine) ended(b *batch, l *live) {
 	v := l.run.View()
+	told := v
+	told.Counts = l.run.Counts()
+	b.ended = append(b.ended, told)
 	data, err := json.Marshal(v)
 	if err != nil || len(data) > store.MaxEvent {
 		v.Outputs, v.Inputs = nil, nil // whoever needs them asks for the run

@@ -10,6 +10,7 @@ import (
 	"tutti/errs"
 	"tutti/internal/service"
 	"tutti/internal/store"
+	"tutti/internal/workflow/core"
 )
 
 // engine carries the runs of a store on. One goroutine owns their state: it applies commands to it and
@@ -32,6 +33,7 @@ type engine struct {
 	broken  chan struct{} // closed when a commit failed
 	done    chan struct{} // closed when the engine ended
 	changes *notifier
+	ends    *ends
 	now     func() time.Time
 	// post hands a command to the loop from the committer, which must not wait for the loop.
 	post func(func(*batch))
@@ -57,6 +59,8 @@ type engine struct {
 	idle       int                   // how many runs are kept that nothing happens in
 	evictAt    int
 	batches    int64
+	scratch    []core.Event
+	at         int64 // the time of the command that is applied, and of all that follows from it
 }
 
 // maxBatch bounds the commands of one commit, so that none waits long for its answer.
@@ -114,6 +118,7 @@ func (e *engine) loop(ctx context.Context) {
 // do runs a command and what follows from it in other runs.
 func (e *engine) do(b *batch, f func(*batch)) {
 	b.failed = e.failed
+	e.at = e.now().UnixMicro()
 	f(b)
 	for len(e.later) > 0 && b.failed == nil {
 		g := e.later[0]
@@ -155,6 +160,7 @@ func (e *engine) settle(ctx context.Context, b *batch, failed error) {
 	for _, f := range b.answers {
 		f()
 	}
+	e.ends.tell(b.ended)
 	for id := range b.touched {
 		e.changes.notify(id)
 		e.d.Bus.Wake(ctx, api.RunChanged(id))

@@ -103,7 +103,7 @@ func (s *Service) plannedFork(ctx context.Context, c bus.Caller, in api.ForkRunI
 			events = core.Copy(events, &p.meta)
 			first = events
 		}
-		raw, err := encode(events)
+		raw, err := core.AppendEvents(nil, events)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (s *Service) plannedFork(ctx context.Context, c bus.Caller, in api.ForkRunI
 	if err != nil && !errors.Is(err, errEnough) {
 		return p, err
 	}
-	if p.fork.journal[0].events, err = encode(first); err != nil { // now that it is known which event is the last
+	if p.fork.journal[0].events, err = core.AppendEvents(nil, first); err != nil { // now that it is known which event is the last
 		return p, err
 	}
 	if at := p.meta.ForkOf.Seq; in.Body.At > at {

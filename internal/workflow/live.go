@@ -67,6 +67,7 @@ func (e *engine) get(namespace string, id api.RunID) (*live, error) {
 		e.quarantine(id, err)
 		return nil, errs.New(errs.Internal, "run %s cannot be loaded: %w", id, err)
 	}
+	run.Scratch = &e.scratch
 	l := &live{run: run, n: s.n}
 	l.projected = project(run)
 	e.runs[id] = l

@@ -171,24 +171,28 @@ func (s *Service) await(ctx context.Context, e *engine, r api.Run, d api.Duratio
 	if d <= 0 {
 		return r, nil
 	}
+	ended, forget := e.ends.wait(r.ID)
+	defer forget()
+	now, err := s.read(ctx, r.Namespace, r.ID)
+	if err != nil || now.State.Ended() {
+		return now, err
+	}
+	return s.awaitEnd(ctx, e, now, ended, d)
+}
+
+// awaitEnd waits until a run has ended of which ended tells, at most d, and returns it as it is then.
+func (s *Service) awaitEnd(ctx context.Context, e *engine, r api.Run, ended <-chan api.Run, d api.Duration) (api.Run, error) {
 	t := time.NewTimer(min(time.Duration(d), longestWait))
 	defer t.Stop()
-	for {
-		changed := e.changes.wait(r.ID)
-		now, err := s.read(ctx, r.Namespace, r.ID)
-		if err != nil || now.State.Ended() {
-			return now, err
-		}
-		select {
-		case <-changed:
-		case <-t.C:
-			return now, nil
-		case <-ctx.Done():
-			return now, nil
-		case <-e.done:
-			return now, nil
-		}
+	select {
+	case now := <-ended:
+		return now, nil
+	case <-t.C:
+	case <-ctx.Done():
+		return r, nil
+	case <-e.done:
 	}
+	return s.read(ctx, r.Namespace, r.ID)
 }
 
 func (s *Service) get(ctx context.Context, e *engine, in api.GetRunIn) (api.Run, error) {

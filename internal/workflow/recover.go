@@ -23,7 +23,7 @@ func (s *Service) open(ctx context.Context, lease store.Lease) (*engine, error) 
 // newEngine returns an engine that knows nothing yet.
 func newEngine(d service.Deps, of ledger, lease store.Lease) *engine {
 	e := &engine{
-		d: d, ledger: of, lease: lease, graphs: &graphs{}, pools: newPools(lease.Epoch), changes: &notifier{}, now: time.Now,
+		d: d, ledger: of, lease: lease, graphs: &graphs{}, pools: newPools(lease.Epoch), changes: &notifier{}, ends: &ends{}, now: time.Now,
 		inbox: make(chan func(*batch), 256), commits: make(chan *batch), broken: make(chan struct{}), done: make(chan struct{}),
 		runs: map[api.RunID]*live{}, armed: map[api.RunID]int64{}, keys: map[string]madeKey{},
 		known: map[string]bool{}, onceNew: map[limitKey]onceDone{}, poisoned: map[api.RunID]error{}, idle: maxIdle, evictAt: 2 * maxIdle,

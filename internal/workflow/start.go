@@ -55,11 +55,20 @@ func (s *Service) start(ctx context.Context, e *engine, in api.StartRunIn) (api.
 	if err != nil {
 		return api.Run{}, err
 	}
+	var ended <-chan api.Run
+	if in.Wait > 0 {
+		var forget func()
+		ended, forget = e.ends.wait(p.meta.ID)
+		defer forget()
+	}
 	r, err := submit(ctx, e, func(b *batch) (api.Run, error) { return e.accept(b, c, p, in.Key, body, asked) })
-	if err != nil {
+	if err != nil || in.Wait <= 0 {
 		return r, err
 	}
-	return s.await(ctx, e, r, in.Wait)
+	if r.ID != p.meta.ID { // the key had made another one
+		return s.await(ctx, e, r, in.Wait)
+	}
+	return s.awaitEnd(ctx, e, r, ended, in.Wait)
 }
 
 // accept creates a run, or answers with the one that its key made while the call was under way. The
@@ -279,6 +288,7 @@ func (e *engine) create(b *batch, p plannedRun) (*live, error) {
 	if p.fork != nil {
 		run = p.fork.run
 	}
+	run.Scratch = &e.scratch
 	l := &live{run: run, n: e.top + 1, created: b.id, row: len(b.created)}
 	b.created = append(b.created, createdRow{n: l.n, meta: &run.Meta, at: e.now().UnixMicro()})
 	rows := len(b.journal)

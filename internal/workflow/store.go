@@ -1,11 +1,14 @@
 package workflow
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +18,7 @@ import (
 	"tutti/internal/workflow/core"
 )
 
-// journalRow is what one command decided.
+// journalRow is what one command decided, or several to the same run at the same time.
 type journalRow struct {
 	n      int64
 	seq    int64
@@ -70,11 +73,8 @@ func (b *batch) write(tx *store.Tx) error {
 	}); err != nil {
 		return fmt.Errorf("insert keys: %w", err)
 	}
-	for l, p := range b.changed {
-		if err := tx.Exec(`UPDATE workflow_runs SET state = ?, flags = ?, reason = ?, failure = ?, ended = ?, busy = ?, wake = ? WHERE n = ?`,
-			string(p.state), p.flags, p.reason, p.failure, p.ended, p.busy, p.wake, l.n); err != nil {
-			return fmt.Errorf("update run: %w", err)
-		}
+	if err := b.writeChanged(tx); err != nil {
+		return fmt.Errorf("update runs: %w", err)
 	}
 	for _, a := range b.approvals {
 		if err := a.write(tx); err != nil {
@@ -91,6 +91,19 @@ func (b *batch) write(tx *store.Tx) error {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	return nil
+}
+
+// projected are the columns that change, after the one that says of which run.
+var projected = []store.Column{{Name: "n", Type: "BIGINT"}, {Name: "state", Type: "TEXT"}, {Name: "flags", Type: "TEXT"}, {Name: "reason", Type: "TEXT"},
+	{Name: "failure", Type: "TEXT"}, {Name: "ended", Type: "BIGINT"}, {Name: "busy", Type: "BIGINT"}, {Name: "wake", Type: "BIGINT"}}
+
+// writeChanged brings the rows of runs up to date, in their order.
+func (b *batch) writeChanged(tx *store.Tx) error {
+	runs := slices.SortedFunc(maps.Keys(b.changed), func(x, y *live) int { return cmp.Compare(x.n, y.n) })
+	return store.UpdateMany(tx, "workflow_runs", projected, runs, func(l *live, to []any) []any {
+		p := b.changed[l]
+		return append(to, l.n, string(p.state), p.flags, p.reason, p.failure, p.ended, p.busy, p.wake)
+	})
 }
 
 func (a approvalRow) write(tx *store.Tx) error {

@@ -35,6 +35,7 @@ func Run(t *testing.T, config func(*testing.T) store.Config) {
 		"services are apart":  apart,
 		"reopening keeps all": reopening,
 		"pages":               pages,
+		"many rows":           manyRows,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

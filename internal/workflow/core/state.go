@@ -34,6 +34,10 @@ type Run struct {
 	Created int64
 	EndedAt int64
 
+	// Scratch, where set, is where commands put their events: they count until the next command to any
+	// run with the same Scratch. It saves making room for them anew each time.
+	Scratch *[]Event
+
 	load     Loader
 	inputs   any
 	vars     map[string]any
@@ -309,7 +313,11 @@ func (r *Run) live(t Timer) bool {
 
 // New returns a run to which its stored events are applied with Replay.
 func New(g *dag.Graph, load Loader) *Run {
-	return &Run{Graph: g, load: load, State: api.Pending, nodes: map[string]*node{}}
+	n := 0
+	if g != nil && g.Tasks != nil {
+		n = len(g.Tasks.Tasks)
+	}
+	return &Run{Graph: g, load: load, State: api.Pending, nodes: make(map[string]*node, n), order: make([]*node, 0, n)}
 }
 
 // Replay applies the stored events of one command, which happened at a time in microseconds.
@@ -356,13 +364,26 @@ func (r *Run) releaseFor(e *Event) {
 func (r *Run) begin(now int64) {
 	r.now = now
 	r.emitted, r.effects = nil, Effects{}
+	if r.Scratch != nil {
+		r.emitted = (*r.Scratch)[:0]
+	}
 }
+
+// maxScratch bounds the events that room is kept for.
+const maxScratch = 1024
 
 // finish carries the consequences of a command to their end and returns what it changed.
 func (r *Run) finish() ([]Event, Effects) {
 	r.progress()
 	r.settleState()
-	return r.emitted, r.effects
+	events := r.emitted
+	if r.Scratch != nil {
+		if cap(events) <= maxScratch {
+			*r.Scratch = events
+		}
+		r.emitted = nil
+	}
+	return events, r.effects
 }
 
 func (r *Run) lookup(path string) (*node, error) {

@@ -1,0 +1,3 @@
+-- +goose Up
+-- A table of PostgreSQL is in the order it was written already.
+SELECT 1;
