@@ -36,7 +36,8 @@ race: bin/gotest ## the same under the race detector (needs a C compiler)
 fuzz: ## every Fuzz function, FUZZTIME=10s each
 	@tools/fuzz $(FUZZTIME) $(PKG)
 
-bench: ## every benchmark (BENCH=regexp, PKG=./...)
+bench: build ## tutti bench (ARGS=--workload=chain10), then every benchmark (BENCH=regexp, PKG=./...)
+	@bin/tutti bench $(ARGS)
 	@$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 
 check: static test ## what CI checks of every change: all of static, then test

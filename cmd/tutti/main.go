@@ -35,7 +35,7 @@ func run() int {
 	c.Schemas[api.KindWorkflow] = definition.Schema()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	offline(&c)
-	c.More = demoCommands(c)
+	c.More = append(demoCommands(c), benchCommands(c)...)
 	return cli.Main(ctx, c)
 }
 

@@ -56,6 +56,8 @@ var layers = []layer{
 	{name: "examples", packages: []string{"examples/..."}},
 	{name: "demo", packages: []string{"internal/demo/..."}},
 	{name: "cli", packages: []string{"internal/cli/..."}},
+	// Above cli, whose tables it prints.
+	{name: "bench", packages: []string{"internal/bench/..."}},
 	{name: "cmd", packages: []string{"cmd/..."}},
 	{name: "tooling", packages: []string{"internal/arch", "docs", "specs", "tools/..."}, only: []string{}},
 }
