@@ -29,6 +29,7 @@ func run() int {
 	context.AfterFunc(ctx, stop)
 	c := cli.System()
 	c.Serve = serve
+	c.Verify = verify
 	c.Shim = shim.Main
 	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
@@ -49,4 +50,13 @@ func serve(ctx context.Context, f cli.ServeFlags) error {
 		Workflow: workflow.Config{TrustedPools: f.TrustedPools},
 		Ready:    func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
 	})
+}
+
+// verify checks what a stopped server keeps.
+func verify(ctx context.Context, data, db string) (flaws []cli.Flaw, err error) {
+	found, err := app.Verify(ctx, app.Config{Data: data, DB: db})
+	for _, f := range found {
+		flaws = append(flaws, cli.Flaw(f))
+	}
+	return flaws, err
 }

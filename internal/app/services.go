@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+
 	"tutti/internal/definition"
 	"tutti/internal/dropin"
 	"tutti/internal/file"
@@ -14,6 +16,7 @@ import (
 	"tutti/internal/resource"
 	"tutti/internal/secret"
 	"tutti/internal/service"
+	"tutti/internal/store"
 	"tutti/internal/worker"
 	"tutti/internal/workflow"
 )
@@ -24,16 +27,21 @@ func (p *platform) list() []part {
 	return []part{
 		back("definition", definition.Migrations, func() build { return definition.New }),
 		back("dropin", nil, func() build { return dropin.New(p.dropin()) }).withoutDatabase(),
-		back("file", file.Migrations, func() build { return file.New(p.blobs) }),
+		back("file", file.Migrations, func() build { return file.New(p.blobs) }).
+			verified(func(ctx context.Context, db *store.DB) ([]string, error) { return file.Verify(ctx, db, p.blobs) }),
 		back("identity", identity.Migrations, func() build { return identity.New(p.identity()) }),
-		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }),
+		back("logs", logs.Migrations, func() build { return logs.New(c.Logs, p.logBlobs) }).
+			verified(func(ctx context.Context, db *store.DB) ([]string, error) { return logs.Verify(ctx, db, p.logBlobs) }),
 		back("notify", notify.Migrations, func() build { return notify.New(c.Notify) }),
 		back("overview", nil, func() build { return overview.New }).withoutDatabase(),
 		back("presence", nil, func() build { return presence.New }).withoutDatabase(),
 		back("request", request.Migrations, func() build { return request.New(p.blobs, c.Request) }),
-		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }),
+		back("resource", resource.Migrations, func() build { return resource.New(resource.Config{Dir: p.path("repositories")}) }).
+			verified(func(ctx context.Context, db *store.DB) ([]string, error) {
+				return resource.Verify(ctx, db, p.path("repositories"))
+			}),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
-		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }),
+		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }).verified(workflow.Verify),
 		front("worker", func() build { return worker.New(p.tasks.Types(), p.drivers, c.Worker) }),
 		front("gateway", func() build { return p.gateway }).startedOnce(),
 	}
@@ -51,6 +59,8 @@ type part struct {
 	front bool
 	// once is for a part that cannot be started a second time.
 	once bool
+	// verify returns what is wrong with what it keeps beside what all keep; nil is nothing.
+	verify func(context.Context, *store.DB) ([]string, error)
 }
 
 // back is a service with a database. how is called when the platform stands.
@@ -64,6 +74,11 @@ func front(name string, how func() build) part {
 }
 
 func (x part) withoutDatabase() part { x.keeps = false; return x }
+
+func (x part) verified(by func(context.Context, *store.DB) ([]string, error)) part {
+	x.verify = by
+	return x
+}
 
 func (x part) startedOnce() part { x.once = true; return x }
 

@@ -52,6 +52,9 @@ type Config struct {
 	Schemas map[string]json.RawMessage
 	// Serve runs the server until ctx ends; it calls f.Ready once it takes calls. nil has no `tutti serve`.
 	Serve func(ctx context.Context, f ServeFlags) error
+	// Verify reads what a stopped server keeps and returns what is wrong with it; db is a postgres:// URL, or
+	// "" for SQLite. nil has no `tutti fsck`.
+	Verify func(ctx context.Context, data, db string) ([]Flaw, error)
 	// Shim runs the program of a folder and returns its exit code, for `tutti shim DIR`; nil has none.
 	Shim func(dir string) int
 	// More are further commands, such as the demo.
@@ -170,7 +173,7 @@ func (l *line) root() *cobra.Command {
 		l.loginCommand(), l.logoutCommand(), l.whoamiCommand(), l.contextCommands(), l.userCommands(), l.tokenCommands(), l.secretCommands(), l.namespaceCommands())
 	section("processes", "Processes:", append([]*cobra.Command{l.serveCommand(), l.workerCommand()}, l.More...)...)
 	section("rest", "And:",
-		l.schemaCommand(), l.doctorCommand(), l.apiCommand(), l.completionCommand(root), l.versionCommand())
+		l.schemaCommand(), l.doctorCommand(), l.fsckCommand(), l.apiCommand(), l.completionCommand(root), l.versionCommand())
 	root.AddCommand(l.shimCommand())
 	root.SetHelpCommandGroupID("rest")
 	return root

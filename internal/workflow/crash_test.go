@@ -16,7 +16,7 @@ import (
 	"tutti/bus/membus"
 	"tutti/internal/service"
 	"tutti/internal/store"
-	"tutti/internal/workflow/checktest"
+	"tutti/internal/workflow/checker"
 	"tutti/internal/workflow/core"
 )
 
@@ -280,7 +280,7 @@ func (c *crashing) work(as []api.Assignment) (rs []api.Result, names []string, e
 func (c *crashing) verdict(db *store.DB) {
 	t, ctx := c.t, c.t.Context()
 	e := newEngine(service.Deps{Name: "workflow", DB: db, Log: slog.New(slog.DiscardHandler)}, sqlLedger{db}, store.Lease{})
-	journal := &checktest.Journal{Load: e.graphs.inline}
+	journal := &checker.Journal{Load: e.graphs.inline}
 	ends := 0
 	for id, n := range c.runs(db) {
 		l, err := e.get("", id)
@@ -288,7 +288,7 @@ func (c *crashing) verdict(db *store.DB) {
 			t.Fatal(err)
 		}
 		err = readJournal(ctx, db, n, 0, func(seq, _ int64, events []core.Event) error {
-			return journal.Add(id, l.run.Graph, checktest.Row{Seq: seq, Events: events})
+			return journal.Add(id, l.run.Graph, checker.Row{Seq: seq, Events: events})
 		})
 		if err != nil {
 			t.Error(err)

@@ -148,6 +148,8 @@ func project(r *core.Run) projection {
 		}
 	} else if r.Busy() {
 		p.busy = 1
+	} else {
+		p.wake = r.NextTimer()
 	}
 	return p
 }
@@ -156,9 +158,6 @@ func project(r *core.Run) projection {
 func (e *engine) project(b *batch, l *live) {
 	p := project(l.run)
 	next := l.run.NextTimer()
-	if p.busy == 0 && !l.run.State.Ended() {
-		p.wake = next
-	}
 	if next != 0 {
 		e.arm(l.run.ID, next)
 	} else {

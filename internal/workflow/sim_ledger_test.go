@@ -12,7 +12,7 @@ import (
 	"tutti/api"
 	"tutti/errs"
 	"tutti/internal/store"
-	"tutti/internal/workflow/checktest"
+	"tutti/internal/workflow/checker"
 	"tutti/internal/workflow/core"
 )
 
@@ -178,7 +178,7 @@ func (m *memLedger) check(l store.Lease, r *memRun, j journalRow) {
 		return
 	}
 	s.claims(l.Epoch, r.meta.ID, events)
-	if err := s.journal.Add(r.meta.ID, g, checktest.Row{Seq: j.seq, Events: events}); err != nil {
+	if err := s.journal.Add(r.meta.ID, g, checker.Row{Seq: j.seq, Events: events}); err != nil {
 		s.wrong("epoch %d: %v", l.Epoch, err)
 	}
 }

@@ -29,6 +29,7 @@ type node struct {
 	size       int
 	committing *batch
 	wakeAt     int64
+	lastAt     int64 // when the last of the messages under way arrives
 }
 
 func (s *sim) lease() store.Lease {
@@ -333,7 +334,13 @@ func (s *sim) reach(n *node, f func()) {
 		times = 2
 	}
 	for range times {
-		s.after(s.between(time.Microsecond, 20*time.Millisecond), func() {
+		d := s.between(time.Microsecond, 20*time.Millisecond)
+		if at := s.now + d.Microseconds(); at < n.lastAt {
+			s.fired["a message overtakes another"]++
+		} else {
+			n.lastAt = at
+		}
+		s.after(d, func() {
 			if n.e == nil {
 				return
 			}

@@ -24,7 +24,7 @@ import (
 	"tutti/bus"
 	"tutti/bus/membus"
 	"tutti/internal/service"
-	"tutti/internal/workflow/checktest"
+	"tutti/internal/workflow/checker"
 )
 
 var (
@@ -42,12 +42,13 @@ type sim struct {
 	now     int64 // the true time, in microseconds
 	queue   events
 	seq     int
+	endless bool // faults never end: nothing wrong may happen, and nothing has to come to its end
 	calm    bool // no more faults: all must come to its end
 	over    bool
 	ledger  *memLedger
 	nodes   []*node
 	workers []*hand
-	journal *checktest.Journal
+	journal *checker.Journal
 	graphs  *graphs
 	bus     *bus.Bus
 	model   model
@@ -149,11 +150,11 @@ const (
 )
 
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, r: rand.New(rand.NewPCG(seed, 1)), now: simStart, graphs: sharedGraphs(), fired: map[string]int{}, trace: fnv.New64a(),
+	s := &sim{seed: seed, endless: seed%8 == 0, r: rand.New(rand.NewPCG(seed, 1)), now: simStart, graphs: sharedGraphs(), fired: map[string]int{}, trace: fnv.New64a(),
 		bus: bus.New(new(membus.Bus), []byte("key"), api.Allow)}
 	s.model = model{accepted: map[string]api.RunID{}, bodies: map[string]string{}, cancelled: map[api.RunID]bool{},
 		grants: map[int64]map[attemptKey]string{}, vars: map[attemptKey]int{}, stored: map[string]bool{}, next: map[attemptKey]int{}, durable: map[attemptKey]string{}, tokens: map[string]string{}, revived: map[api.RunID]int64{}, undone: map[api.RunID]bool{}}
-	s.journal = &checktest.Journal{Load: s.graphs.inline, Limits: true}
+	s.journal = &checker.Journal{Load: s.graphs.inline, Limits: true}
 	multi := s.r.IntN(2) == 0
 	s.ledger = newMemLedger(s, multi)
 	for i := range 1 + btoi(multi) {
@@ -169,13 +170,21 @@ func newSim(seed uint64) *sim {
 		s.after(s.between(0, time.Second), w.poll)
 		s.after(s.between(0, api.HeartbeatEvery), w.beat)
 	}
+	span := chaos
+	if s.endless {
+		span = 2 * chaos
+	}
 	for i := range 2 + s.r.IntN(6) {
-		s.after(s.between(0, chaos/2), func() { s.submit(fmt.Sprintf("key%d", i)) })
+		s.after(s.between(0, span/2), func() { s.submit(fmt.Sprintf("key%d", i)) })
 	}
 	for range s.r.IntN(10) {
-		s.after(s.between(0, chaos), s.person)
+		s.after(s.between(0, span), s.person)
 	}
-	s.after(chaos, s.calmDown)
+	if s.endless {
+		s.after(span, s.halt)
+	} else {
+		s.after(chaos, s.calmDown)
+	}
 	return s
 }
 
@@ -213,6 +222,9 @@ func (s *sim) calmDown() {
 	s.note("calm")
 	for _, n := range s.nodes {
 		n.frozen = 0
+	}
+	for _, w := range s.workers {
+		w.frozen = 0
 	}
 	s.after(5*time.Second, s.drain)
 }
@@ -286,12 +298,28 @@ func portrait(l *live) string {
 	return string(b)
 }
 
+// halt ends a simulation in the middle of everything.
+func (s *sim) halt() {
+	s.over = true
+	s.fired["halted in the middle of faults"]++
+	s.sound()
+}
+
 // verdict checks what must hold once all has ended.
 func (s *sim) verdict() {
 	s.over = true
+	s.fired["came to its end after faults"]++
 	for _, err := range s.journal.End() {
 		s.wrong("%v", err)
 	}
+	if len(s.ledger.places_)+len(s.ledger.approvals) > 0 {
+		s.wrong("places are left: %v; approvals: %v", s.ledger.places_, s.ledger.approvals)
+	}
+	s.sound()
+}
+
+// sound checks what must hold at any time.
+func (s *sim) sound() {
 	for key, id := range s.model.accepted {
 		if s.ledger.byID[id] == nil {
 			s.wrong("run %s, accepted under %s, is lost", id, key)
@@ -316,9 +344,6 @@ func (s *sim) verdict() {
 	}
 	if roots != len(s.ledger.keys) {
 		s.wrong("%d runs for %d keys", roots, len(s.ledger.keys))
-	}
-	if len(s.ledger.places_)+len(s.ledger.approvals) > 0 {
-		s.wrong("places are left: %v; approvals: %v", s.ledger.places_, s.ledger.approvals)
 	}
 	for _, n := range s.nodes {
 		n.compare()
@@ -374,7 +399,8 @@ func TestSim(t *testing.T) {
 var faults = []string{
 	"a read fails", "a commit fails", "a commit is applied and fails", "a commit is slow", "an engine crashes", "an engine crashes during a commit",
 	"an engine stands still", "a clock jumps", "a stale engine was fenced", "a worker crashes", "an answer is lost", "a message is lost",
-	"a message comes twice", "a report comes twice", "a report comes late", "a heartbeat is lost", "work is lost on its way",
+	"a message comes twice", "a message overtakes another", "a worker stands still", "a report comes twice", "a report comes late", "a heartbeat is lost", "work is lost on its way",
+	"halted in the middle of faults", "came to its end after faults",
 }
 
 // simulate runs n seeds on all processors and adds up what happened.

@@ -17,6 +17,17 @@ type hand struct {
 	home *node // nil for one that is far away
 	gen  int   // rises when it crashes
 	jobs []*job
+
+	frozen int64 // stands still until then: it neither asks, beats nor reports
+}
+
+// still draws whether the worker begins to stand still, and says whether it does.
+func (w *hand) still() bool {
+	s := w.s
+	if len(w.jobs) > 0 && s.fault("a worker stands still", 0.004) {
+		w.frozen = s.now + s.between(time.Second, 60*time.Second).Microseconds()
+	}
+	return s.now < w.frozen && !s.calm
 }
 
 // job is an attempt that a worker has.
@@ -44,7 +55,7 @@ func (w *hand) target() *node {
 func (w *hand) poll() {
 	s := w.s
 	s.after(s.between(100*time.Millisecond, 1500*time.Millisecond), w.poll)
-	if w.home != nil && w.home.down || w.home != nil && s.now < w.home.frozen {
+	if w.home != nil && w.home.down || w.home != nil && s.now < w.home.frozen || w.still() {
 		return
 	}
 	if len(w.jobs) > 0 && s.fault("a worker crashes", 0.004) {
@@ -126,6 +137,10 @@ func (w *hand) finish(j *job, r api.Result) {
 	var try func()
 	try = func() {
 		if w.gen != gen || !slices.Contains(w.jobs, j) {
+			return
+		}
+		if s.now < w.frozen {
+			s.after(time.Duration(w.frozen-s.now)*time.Microsecond, try)
 			return
 		}
 		w.report(j, r, gen)
@@ -235,7 +250,7 @@ func (w *hand) store(j *job) {
 func (w *hand) beat() {
 	s, gen := w.s, w.gen
 	s.after(api.HeartbeatEvery, w.beat)
-	if w.home != nil && (w.home.down || s.now < w.home.frozen) || len(w.jobs) == 0 || s.fault("a heartbeat is lost", 0.1) {
+	if w.home != nil && (w.home.down || s.now < w.home.frozen) || s.now < w.frozen || len(w.jobs) == 0 || s.fault("a heartbeat is lost", 0.1) {
 		return
 	}
 	tokens := make([]string, len(w.jobs))

@@ -1,4 +1,4 @@
-package checktest
+package checker
 
 import "tutti/internal/workflow/core"
 

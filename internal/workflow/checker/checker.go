@@ -1,8 +1,8 @@
-// Package checktest judges what engines wrote: it reads journals in the order of their commits and says
+// Package checker judges what engines wrote: it reads journals in the order of their commits and says
 // what may not be. It knows the rules from the promises, not from the engine: one table of legal
 // transitions, and beside it who may start, who has which place, and what became of sub-runs. The
-// simulator, the crash tests and the tests of the whole program share it.
-package checktest
+// simulator, the crash tests, the golden stores and `tutti fsck` share it.
+package checker
 
 import (
 	"bytes"
