@@ -9,11 +9,15 @@ FUZZTIME ?= 10s
 BENCH ?= .
 PKG ?= ./...
 TESTFLAGS ?=
+SEEDS ?= 100000
+SIMFROM ?= 1
+TORTURE ?= 10m
+VERSION ?=
 
 # The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
 VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance ui ui-types ui-check ui-shots clean deps
+.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-check ui-shots clean deps
 
 help: ## this list
 	@echo 'Targets (make TARGET [VARIABLE=value]):'
@@ -88,6 +92,15 @@ ui-shots: ## pictures of every page of the web UI, in web/shots (needs Chromium)
 	@mkdir -p web/shots
 	@TUTTI_SHOTS=$(CURDIR)/web/shots $(GO) test -count=1 -run TestPages ./web/browsertest
 	@echo 'The pictures are in web/shots.'
+sim: ## SEEDS=100000 histories of faults, simulated (SIMFROM=1 is the first seed)
+	@$(GO) test -count=1 -timeout 6h -run '^TestSim$$' -v ./internal/workflow -args -sim.seeds $(SEEDS) -sim.from $(SIMFROM)
+
+torture: ## kill, stop and starve a real server for TORTURE=10m each, on SQLite and PostgreSQL
+	@$(GO) test -count=1 -timeout 6h -run '^TestTorture' -v ./specs -args -torture.for $(TORTURE)
+
+golden: ## keep a store of a release as test data for all later ones (VERSION=0.2.0)
+	@[ -n '$(VERSION)' ] || { echo 'make golden VERSION=0.2.0' >&2; exit 2; }
+	@$(GO) test -count=1 -run '^TestGolden$$' -v ./specs -args -golden.make v$(VERSION)
 
 clean: ## remove what make made
 	rm -rf bin

@@ -76,13 +76,38 @@ func build(t *testing.T) string {
 	if given := os.Getenv("TUTTI"); given != "" {
 		return given
 	}
-	binary := filepath.Join(t.TempDir(), "tutti")
-	cmd := exec.Command("go", "build", "-o", binary, "../cmd/tutti")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
+
+// buildDir is the variable that says where this process builds.
+const buildDir = "TUTTI_TEST_BUILD"
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "tutti-specs-")
+	if err == nil {
+		err = os.Setenv(buildDir, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir) // it is temporary anyway
+	os.Exit(code)
+}
+
+// built is the binary made of the source, once for all tests of this process.
+var built = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(os.Getenv(buildDir), "tutti")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/tutti").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
 
 type key struct{}
 

@@ -23,68 +23,92 @@ import (
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/internal/store/pgtest"
 	"tutti/sdk"
 )
 
 var (
-	tortureRounds = flag.Int("torture.rounds", 5, "how often the server is killed")
-	tortureFor    = flag.Duration("torture.for", 0, "kill it for so long instead")
+	tortureRounds = flag.Int("torture.rounds", 5, "how many faults a server suffers")
+	tortureFor    = flag.Duration("torture.for", 0, "torture it for so long instead")
 	tortureSeed   = flag.Uint64("torture.seed", 0, "what the moments are drawn from; 0 draws one")
 )
 
-// TestKilledServerLosesNothing kills a server with SIGKILL at random moments, while clients submit runs
+// TestTortureSQLite kills a server at random moments, stops it and fills its disk, while clients submit runs
 // under idempotency keys. In the end every key that was answered has exactly one run, which succeeded,
-// and whose requests were all made.
-func TestKilledServerLosesNothing(t *testing.T) {
+// and whose requests were all made, and the store is sound.
+func TestTortureSQLite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds and runs the program")
 	}
 	t.Parallel()
+	torment(t, "")
+}
+
+// TestTorturePostgres does so to a server that keeps its databases in PostgreSQL.
+func TestTorturePostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds and runs the program")
+	}
+	t.Parallel()
+	torment(t, pgtest.URL(t))
+}
+
+func torment(t *testing.T, db string) {
 	seed := *tortureSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	x := newTorture(t, seed)
+	x := newTorture(t, seed, db)
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for i := range 4 {
 		clients.Go(func() { x.submit(ctx, i) })
 	}
-	r := rand.New(rand.NewPCG(seed, 0))
+	faults := x.faults()
 	rounds := 0
 	began := time.Now()
 	goesOn := func() bool {
 		if *tortureFor > 0 {
 			return time.Since(began) < *tortureFor
 		}
-		return rounds < *tortureRounds
+		return rounds < max(*tortureRounds, len(faults))
 	}
 	for ; goesOn(); rounds++ {
-		alive := time.Duration(r.Int64N(int64(1500 * time.Millisecond)))
-		time.Sleep(alive) // sleep: real time passes in another process
-		x.kill()
-		x.start()
-		if rounds%3 != 2 { // else it is killed again while it starts
-			x.ready()
+		x.sleep(1500 * time.Millisecond)
+		f := faults[x.r.IntN(len(faults))]
+		if rounds < len(faults) { // each of them once at least
+			f = faults[rounds]
 		}
+		f.inject()
+		x.fired[f.name]++
 	}
 	stop()
 	clients.Wait()
 	x.ready()
-	t.Logf("killed for %s", time.Since(began).Round(time.Second))
+	t.Logf("tortured for %s: %v", time.Since(began).Round(time.Second), x.fired)
+	for _, f := range faults {
+		if x.fired[f.name] == 0 {
+			t.Errorf("the fault %q can be injected here, and never was", f.name)
+		}
+	}
 	lost, duplicated := x.judge()
-	t.Logf("seed %d: %d kills, %d calls, %d accepted, %d not answered, %d lost, %d duplicated, %d requests of %d runs",
+	t.Logf("seed %d: %d rounds, %d calls, %d accepted, %d not answered, %d lost, %d duplicated, %d requests of %d runs",
 		seed, rounds, x.calls.Load(), len(x.accepted), x.unanswered.Load(), lost, duplicated, x.requests.Load(), len(x.accepted))
 	if lost+duplicated > 0 || len(x.accepted) == 0 || x.unanswered.Load() == 0 {
 		t.Errorf("lost %d, duplicated %d, accepted %d, %d calls without an answer; want 0, 0, some, some", lost, duplicated, len(x.accepted), x.unanswered.Load())
 	}
+	x.fsck()
 }
 
 // torture is a server that is killed, with those who use it.
 type torture struct {
 	t       *testing.T
+	r       *rand.Rand
+	fired   map[string]int
 	bin     string
 	data    string
+	db      string // a postgres:// URL, or "" for SQLite
+	small   bool   // data is on a file system that can be filled
 	address string
 	doc     string
 	client  *sdk.Client
@@ -100,13 +124,10 @@ type torture struct {
 	hit      map[string]map[string]int // requests by key and task
 }
 
-func newTorture(t *testing.T, seed uint64) *torture {
+func newTorture(t *testing.T, seed uint64, db string) *torture {
 	t.Helper()
-	x := &torture{t: t, data: t.TempDir(), accepted: map[string]api.RunID{}, asked: map[string]bool{}, hit: map[string]map[string]int{}}
-	x.bin = filepath.Join(t.TempDir(), "tutti")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", x.bin, "../cmd/tutti").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	x := &torture{t: t, r: rand.New(rand.NewPCG(seed, 0)), fired: map[string]int{}, data: t.TempDir(), db: db, accepted: map[string]api.RunID{}, asked: map[string]bool{}, hit: map[string]map[string]int{}}
+	x.bin = build(t)
 	doc, err := os.ReadFile("testdata/torture.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +146,7 @@ func newTorture(t *testing.T, seed uint64) *torture {
 	if x.client, err = sdk.New(sdk.Config{Server: "http://" + x.address, Tries: 1}); err != nil {
 		t.Fatal(err)
 	}
+	x.small = x.mount()
 	x.start()
 	t.Cleanup(func() { x.kill() })
 	x.ready()
@@ -147,7 +169,7 @@ func (x *torture) answer(_ http.ResponseWriter, r *http.Request) {
 func (x *torture) start() {
 	x.t.Helper()
 	x.log = &bytes.Buffer{}
-	x.server = exec.Command(x.bin, "serve", "--data", x.data, "--listen", x.address, "--allow-dial", strings.TrimPrefix(x.target.URL, "http://"))
+	x.server = exec.Command(x.bin, "serve", "--data", x.folder(), "--listen", x.address, "--allow-dial", strings.TrimPrefix(x.target.URL, "http://"), "--db", x.db)
 	x.server.Stdout, x.server.Stderr = x.log, x.log
 	if err := x.server.Start(); err != nil {
 		x.t.Fatal(err)
@@ -178,7 +200,11 @@ func (x *torture) ready() {
 
 func (x *torture) login() {
 	x.t.Helper()
-	token, err := os.ReadFile(filepath.Join(x.data, "bootstrap-token"))
+	var token []byte
+	err := os.ErrNotExist
+	for began := time.Now(); errors.Is(err, os.ErrNotExist) && time.Since(began) < time.Minute; {
+		token, err = os.ReadFile(filepath.Join(x.folder(), "bootstrap-token"))
+	}
 	if err != nil {
 		x.t.Fatal(err)
 	}
