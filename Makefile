@@ -92,6 +92,7 @@ ui-shots: ## pictures of every page of the web UI, in web/shots (needs Chromium)
 	@mkdir -p web/shots
 	@TUTTI_SHOTS=$(CURDIR)/web/shots $(GO) test -count=1 -run TestPages ./web/browsertest
 	@echo 'The pictures are in web/shots.'
+
 sim: ## SEEDS=100000 histories of faults, simulated (SIMFROM=1 is the first seed)
 	@$(GO) test -count=1 -timeout 6h -run '^TestSim$$' -v ./internal/workflow -args -sim.seeds $(SEEDS) -sim.from $(SIMFROM)
 
