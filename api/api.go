@@ -210,6 +210,7 @@ func ParseDuration(s string) (time.Duration, error) {
 // document and the SDK.
 var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
+	WorkflowHistory, ListRoles, GraphDefinition, SimulateWorkflow, DefinitionVersions, DiffDefinition, DefinitionUsers, ListVariables, FindLog,
 	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
 	RunWhy, WorkflowDurations, ForkRun,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,

@@ -24,6 +24,8 @@ type Definition struct {
 	Publisher string    `json:"publisher"`
 	Role      string    `json:"role"`
 	Applied   time.Time `json:"applied"`
+	// Note says why; only in the list of versions.
+	Note string `json:"note,omitempty"`
 }
 
 // The kinds of definitions of this version.

@@ -26,7 +26,7 @@ type ReadLogIn struct {
 	ID      RunID    `path:"id"`
 	Task    string   `query:"task" doc:"Path of a task; with its children. Empty is the whole run"`
 	Attempt int      `query:"attempt" doc:"Only this attempt; 0 is all"`
-	After   int64    `query:"after" doc:"Pos of the last line already seen"`
+	After   int64    `query:"after" doc:"Pos of the last line already seen; to read from line N, give N-1"`
 	Tail    int      `query:"tail" doc:"Only the last lines" minimum:"0" maximum:"10000"`
 	Limit   int      `query:"limit" minimum:"1" maximum:"10000"`
 	Find    string   `query:"find" doc:"Only lines that contain this text" maxLength:"200"`
@@ -38,6 +38,8 @@ type LogPage struct {
 	Lines []LogLine `json:"lines"`
 	// Last is the Pos to continue after.
 	Last int64 `json:"last"`
+	// Total is how many lines the log of the run has; a line's Pos is its number.
+	Total int64 `json:"total"`
 	// Ended says that the run has ended and no line follows.
 	Ended bool `json:"ended,omitempty"`
 	More  bool `json:"more,omitempty"`

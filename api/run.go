@@ -155,10 +155,13 @@ type GraphNode struct {
 	// Counts says how many children of a group or items of an `each` are in each state.
 	Counts   map[State]int `json:"counts,omitempty"`
 	Critical bool          `json:"critical,omitempty"` // as in Task
-	X        int           `json:"x"`
-	Y        int           `json:"y"`
-	W        int           `json:"w"`
-	H        int           `json:"h"`
+	// Folded says that what is inside is not drawn: open=ID draws it. Inside is how many tasks that are.
+	Folded bool `json:"folded,omitempty"`
+	Inside int  `json:"inside,omitempty"`
+	X      int  `json:"x"`
+	Y      int  `json:"y"`
+	W      int  `json:"w"`
+	H      int  `json:"h"`
 }
 
 // GraphEdge says that To waits for From.
@@ -204,6 +207,12 @@ type RunIn struct {
 	NS
 	Moment
 	ID RunID `path:"id" doc:"Run ID"`
+}
+
+// GraphIn asks for the plan of a run.
+type GraphIn struct {
+	RunIn
+	Open string `query:"open" doc:"Paths of groups to draw with what is inside, separated by commas; an each and groups of more than 30 tasks are folded" maxLength:"4000"`
 }
 
 // GetRunIn asks for a run, waiting for its end if Wait is given.
@@ -370,7 +379,7 @@ var (
 	ListTasks     = bus.Method[ListTasksIn, Page[Task]]{Name: "run.tasks", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/tasks", Perm: "run.read", Doc: "List the tasks of a run, in the order of the plan."}
 	GetTask       = bus.Method[GetTaskIn, Task]{Name: "run.task", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/task", Perm: "run.read", Doc: "Get one task of a run with its input, output and attempts."}
 	RunEvents     = bus.Method[RunEventsIn, Page[RunEvent]]{Name: "run.events", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/events", Perm: "run.read", Doc: "Read what happened in a run, in order."}
-	RunGraph      = bus.Method[RunIn, Graph]{Name: "run.graph", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/graph", Perm: "run.read", Doc: "Get the plan of a run, laid out."}
+	RunGraph      = bus.Method[GraphIn, Graph]{Name: "run.graph", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/graph", Perm: "run.read", Doc: "Get the plan of a run, laid out."}
 	CancelRun     = bus.Method[CancelRunIn, Run]{Name: "run.cancel", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/cancel", Doc: "Cancel a run: no attempt starts after this answers."}
 	RetryRun      = bus.Method[RetryRunIn, Run]{Name: "run.retry", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/retry", Doc: "Retry what failed in a run; what succeeded is kept."}
 	ForkRun       = bus.Method[ForkRunIn, Run]{Name: "run.fork", HTTP: "POST /v1/namespaces/{namespace}/runs/{id}/fork", Perm: "run.start", Status: 201, Doc: "Start a run that goes on from an event of another one, keeping what had succeeded."}

@@ -210,7 +210,7 @@ func (l *line) printChanges(out api.ApplyOut, dry bool) error {
 
 func (l *line) workflowCommands() *cobra.Command {
 	return l.group("workflow", "Write, check, simulate, test and look up workflows", "  tutti workflow new vm.build > vm.yaml\n  tutti workflow validate vm.yaml\n  tutti workflow simulate vm.yaml -p name=web\n  tutti workflow test .",
-		l.definitionList(api.KindWorkflow), l.definitionShow(api.KindWorkflow), l.workflowNew(), l.workflowValidate(), l.workflowSimulate(), l.workflowTest(), l.workflowSchema(), l.definitionDelete())
+		l.definitionList(api.KindWorkflow), l.definitionShow(api.KindWorkflow), l.workflowNew(), l.workflowValidate(), l.workflowSimulate(), l.workflowTest(), l.workflowSchema(), l.workflowVersions(), l.workflowDiff(), l.workflowUsers(), l.definitionDelete())
 }
 
 func definitionColumns() []output.Column[api.Definition] {

@@ -19,7 +19,7 @@ func (l *line) requestCommands() *cobra.Command {
 	return l.group("request", "Ask for resources, and follow what was asked for",
 		"  tutti request create vm -p name=web-dev-07 -p network=INTRANET_DEV -p cpu=2 --wait",
 		l.requestCreate(), l.requestList(), l.requestShow(), l.requestPlan(), l.decide("approve", "request", api.ApproveTask), l.decide("reject", "request", api.RejectTask),
-		l.requestCancel(), l.requestRetry(), l.requestResubmit(), l.requestTrace(), l.requestFiles())
+		l.requestCancel(), l.requestRetry(), l.requestResubmit(), l.requestTrace(), l.requestVars(), l.requestFiles())
 }
 
 // given are the flags that give parameters.

@@ -333,7 +333,7 @@ func (l *line) runGraph() *cobra.Command {
 	var dot bool
 	var m api.Moment
 	cmd := l.onRun("graph ID", "Print the plan of a run: each step with what it waits for", func(ctx context.Context, id api.RunID) error {
-		g, err := call(ctx, l, api.RunGraph, api.RunIn{ID: id, Moment: m})
+		g, err := call(ctx, l, api.RunGraph, api.GraphIn{RunIn: api.RunIn{ID: id, Moment: m}})
 		if err != nil {
 			return err
 		}

@@ -47,5 +47,8 @@ func (s *Service) handle(ctx context.Context) error {
 		api.ListDefinitions.Handle(ctx, b, s.list),
 		api.GetDefinition.Handle(ctx, b, s.get),
 		api.DeleteDefinition.Handle(ctx, b, s.remove),
+		api.DefinitionVersions.Handle(ctx, b, s.versions),
+		api.DiffDefinition.Handle(ctx, b, s.diff),
+		api.DefinitionUsers.Handle(ctx, b, s.users),
 	)
 }

@@ -89,6 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 		api.CreateToken.Handle(ctx, s.bus, s.createToken),
 		api.RevokeToken.Handle(ctx, s.bus, s.revokeToken),
 		api.ListNamespaces.Handle(ctx, s.bus, s.listNamespaces),
+		api.ListRoles.Handle(ctx, s.bus, listRoles),
 		api.CreateNamespace.Handle(ctx, s.bus, s.createNamespace),
 	)
 	if err != nil {

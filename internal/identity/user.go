@@ -45,6 +45,14 @@ func (s *Service) listUsers(ctx context.Context, _ api.Nothing) (api.Page[api.Us
 	return api.Page[api.User]{Items: us}, err
 }
 
+// listRoles lists the roles that can be granted.
+func listRoles(context.Context, api.Nothing) (p api.Page[api.RoleInfo], err error) {
+	for _, name := range api.Roles {
+		p.Items = append(p.Items, api.RoleInfo{Name: name, Permissions: api.PermissionsOf(name)})
+	}
+	return p, nil
+}
+
 // createUser makes a user; its creator must hold everything it grants.
 func (s *Service) createUser(ctx context.Context, in api.CreateUserIn) (api.User, error) {
 	b := in.Body

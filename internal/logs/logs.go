@@ -1,7 +1,7 @@
 // Package logs keeps what tasks write: one log a run, its lines numbered as they arrived.
 //
 // It owns the tables logs_runs, logs_lines, logs_chunks and logs_seen, and blobs of the store it is
-// given, which no other service may delete from. It answers log.read and, for the engine, log.store; it
+// given, which no other service may delete from. It answers log.read and log.find and, for the engine, log.store; it
 // publishes no events, wakes the readers of a run (api.LogChanged), and follows the ends of runs.
 //
 // Lines of calls that arrive together are committed together, so that thousands of lines a second cost
@@ -67,6 +67,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	err := errors.Join(
 		api.ReadLog.Handle(ctx, s.bus, s.read),
+		api.FindLog.Handle(ctx, s.bus, s.find),
 		api.StoreLog.Handle(ctx, s.bus, func(call context.Context, in api.StoreLogIn) (api.Nothing, error) {
 			return api.Nothing{}, s.submit(call, ctx.Done(), in)
 		}),

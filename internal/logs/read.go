@@ -86,7 +86,7 @@ func (s *Service) page(ctx context.Context, in api.ReadLogIn) (api.LogPage, erro
 			return empty, nowErr
 		}
 		if now.packed == st.packed {
-			p.Ended = st.ended && !p.More
+			p.Ended, p.Total = st.ended && !p.More, st.last
 			return p, err
 		}
 	}

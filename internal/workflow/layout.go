@@ -2,35 +2,27 @@ package workflow
 
 import (
 	"context"
+	"slices"
 
 	"tutti/api"
 	"tutti/internal/workflow/core"
-	"tutti/internal/workflow/dag"
 )
 
-// The sizes of the plan, in pixels at zoom 1.
-const (
-	nodeWidth  = 176
-	nodeHeight = 40
-	gapX       = 48
-	gapY       = 16
-	padGroup   = 24
-)
-
-// graph lays the plan of a run out: tasks in columns by the longest way to them, groups as boxes around
-// theirs. It depends on the definition only, so it is there from the start of a run.
-func (s *Service) graph(ctx context.Context, in api.RunIn) (g api.Graph, err error) {
+// graph lays the plan of a run out. Where it is drawn depends on the definition only, so it is there from
+// the start of a run and stays as it is.
+func (s *Service) graph(ctx context.Context, in api.GraphIn) (g api.Graph, err error) {
 	id, err := s.resolve(ctx, in.Namespace, in.ID)
 	if err != nil {
 		return g, err
 	}
 	err = s.seen(in.At).upTo(ctx, in.Namespace, id, in.At, func(r *core.Run) error {
+		g = s.geometries.of(r.Graph, in.Open)
+		g.Nodes = slices.Clone(g.Nodes)
 		states := s.standing(ctx, r, in.At)
-		w, h := place(&g, r.Graph.Tasks, "", "", 0, 0, states)
-		g.Width, g.Height = w, h
-		if f := r.Graph.Finally; f != nil {
-			fw, fh := place(&g, f, "finally.", "", g.Width+gapX, 0, states)
-			g.Width, g.Height = g.Width+gapX+fw, max(h, fh)
+		for i := range g.Nodes {
+			n := &g.Nodes[i]
+			st := states[n.ID]
+			n.State, n.Counts, n.Critical = st.state, st.counts, st.critical
 		}
 		return nil
 	})
@@ -65,47 +57,4 @@ func (s *Service) standing(ctx context.Context, r *core.Run, at int64) map[strin
 		out[path] = st
 	}
 	return out
-}
-
-// place puts the tasks of a scope at (x, y) and returns the size it took.
-func place(g *api.Graph, sc *dag.Scope, prefix, group string, x, y int, states map[string]standing) (w, h int) {
-	rank := make([]int, len(sc.Tasks))
-	columns := [][]*dag.Task{}
-	for i, t := range sc.Tasks { // in topological order
-		for _, d := range t.Deps {
-			rank[i] = max(rank[i], rank[d.On.Index]+1)
-		}
-		for len(columns) <= rank[i] {
-			columns = append(columns, nil)
-		}
-		columns[rank[i]] = append(columns[rank[i]], t)
-	}
-	for _, column := range columns {
-		width, cy := 0, y
-		for _, t := range column {
-			path := prefix + t.ID
-			n := api.GraphNode{ID: path, Title: t.Title, Use: t.Use, Kind: "call", Group: group, State: states[path].state, Counts: states[path].counts, Critical: states[path].critical, X: x + w, Y: cy, W: nodeWidth, H: nodeHeight}
-			at := len(g.Nodes)
-			g.Nodes = append(g.Nodes, n)
-			if t.Each != nil {
-				n.Kind = "each"
-			}
-			if t.Body != nil {
-				if t.Each == nil {
-					n.Kind = "group"
-				}
-				bw, bh := place(g, t.Body, path+".", path, n.X+padGroup/2, n.Y+nodeHeight, states)
-				n.W, n.H = max(nodeWidth, bw+padGroup), nodeHeight+bh+padGroup/2
-			}
-			g.Nodes[at] = n
-			for _, d := range t.Deps {
-				g.Edges = append(g.Edges, api.GraphEdge{From: prefix + d.On.ID, To: path, Soft: d.Kind == dag.Settled})
-			}
-			cy += n.H + gapY
-			width = max(width, n.W)
-		}
-		h = max(h, cy-gapY-y)
-		w += width + gapX
-	}
-	return max(w-gapX, 0), h
 }

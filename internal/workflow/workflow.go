@@ -44,6 +44,9 @@ type Service struct {
 	past     *views // of runs as of an earlier event
 	history  *history
 	pollers  *pollers
+	// geometries are where the steps of definitions are drawn; playing has a place for each simulation.
+	geometries geometries
+	playing    chan struct{}
 }
 
 // New returns the engine.
@@ -51,7 +54,7 @@ func New(cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
 		read := func(def api.Definition) (api.TaskType, error) { return cfg.Drivers.Spec(def.Document) }
 		g := &graphs{}
-		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, views: &views{db: d.DB, graphs: g}, past: &views{db: d.DB, graphs: g},
+		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, playing: make(chan struct{}, maxPlayed), views: &views{db: d.DB, graphs: g}, past: &views{db: d.DB, graphs: g},
 			history: &history{db: d.DB, graphs: g}, pollers: &pollers{since: time.Now()},
 			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}, nil
 	}

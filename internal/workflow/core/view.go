@@ -136,6 +136,11 @@ func (r *Run) Task(path string) (api.Task, error) {
 	return t, nil
 }
 
+// VarValues returns the vars of the run, as JSON.
+func (r *Run) VarValues() map[string]json.RawMessage {
+	return r.varsJSON
+}
+
 // Tries returns the attempts of a task that had more than one; nil of any other.
 func (r *Run) Tries(path string) []api.Attempt {
 	if n := r.nodes[path]; n != nil && len(n.tries) > 1 {

@@ -40,6 +40,8 @@ type Scenario struct {
 
 	// Recording is a recorded run that stands in for mocks that are not given.
 	Recording *Recording `json:"-"`
+	// MaxSteps bounds the run, where it is less than the MaxSteps of all; 0 is that.
+	MaxSteps int `json:"-"`
 	// Crash lets the engine lose its memory before every command.
 	Crash bool `json:"-"`
 }

@@ -248,8 +248,8 @@ func (w *world) live() {
 			}
 			continue
 		}
-		if w.steps >= MaxSteps {
-			w.failed = errs.New(errs.TooLarge, "the run has not ended after %d steps", MaxSteps).WithHint("it may wait for itself, or retry for ever; give mocks or bounds")
+		if most := w.mostSteps(); w.steps >= most {
+			w.failed = errs.New(errs.TooLarge, "the run has not ended after %d steps", most).WithHint("it may wait for itself, or retry for ever; give mocks or bounds")
 			return
 		}
 		if c := w.s.Cancel; w.cancel && c.Step > 0 && w.steps >= c.Step {
@@ -260,6 +260,13 @@ func (w *world) live() {
 			return
 		}
 	}
+}
+
+func (w *world) mostSteps() int {
+	if w.s.MaxSteps > 0 {
+		return min(w.s.MaxSteps, MaxSteps)
+	}
+	return MaxSteps
 }
 
 // next lets the earliest thing happen, or says that there is none.
