@@ -1,6 +1,7 @@
 package workflow_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -45,6 +46,9 @@ func TestVariables(t *testing.T) {
 func TestDraftGraphAndSimulation(t *testing.T) {
 	inBubble(t, func(t *testing.T, dir string) {
 		h := open(t, dir)
+		if err := api.ListDefinitions.Handle(t.Context(), h.bus, func(context.Context, api.ListDefinitionsIn) (p api.Page[api.Definition], err error) { return p, nil }); err != nil {
+			t.Fatal(err)
+		}
 		draft := func(text string) api.DraftGraph {
 			t.Helper()
 			g, err := api.GraphDefinition.Call(admin(t.Context()), h.bus, api.DraftGraphIn{NS: api.NS{Namespace: ns}, Body: api.DraftGraphBody{Files: []api.SourceFile{{Name: "x.yaml", Text: text}}}})

@@ -80,7 +80,7 @@ outputs: {x: "${{ tasks.a.out.ok }}"}`)
 		if _, _, err := h.runAt(r.ID, end.Seq+1); errs.KindOf(err) != errs.Invalid {
 			t.Errorf("beyond the end: %v; want an invalid call", err)
 		}
-		g, err := api.RunGraph.Call(admin(t.Context()), h.bus, api.RunIn{NS: api.NS{Namespace: ns}, Moment: api.Moment{At: 2}, ID: r.ID})
+		g, err := api.RunGraph.Call(admin(t.Context()), h.bus, api.GraphIn{RunIn: api.RunIn{NS: api.NS{Namespace: ns}, Moment: api.Moment{At: 2}, ID: r.ID}})
 		if err != nil || g.Nodes[0].ID != "a" || g.Nodes[0].State != api.Running {
 			t.Errorf("graph at 2 = %+v, %v; want a running", g.Nodes, err)
 		}
