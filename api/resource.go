@@ -139,6 +139,21 @@ type RepositoryFile struct {
 	Text   string `json:"text"`
 }
 
+// ListTreeIn asks for the files of a folder as of a commit, with all that is below.
+type ListTreeIn struct {
+	NS
+	Repository string `path:"repository"`
+	Commit     string `path:"commit"`
+	Path       string `query:"path" doc:"The folder; the whole repository where it is left out"`
+}
+
+// TreeFile is a file that ListTree found.
+type TreeFile struct {
+	Path string `json:"path"`
+	// Hash is git's of its content: the same hash is the same content.
+	Hash string `json:"hash"`
+}
+
 // The resource methods.
 var (
 	ListEntries     = bus.Method[ListEntriesIn, Page[Entry]]{Name: "resource.catalogue", HTTP: "GET /v1/namespaces/{namespace}/catalogue", Perm: "request.read", Doc: "List what can be ordered, presets first."}
@@ -148,5 +163,6 @@ var (
 	GetResource     = bus.Method[ResourceIn, Resource]{Name: "resource.get", HTTP: "GET /v1/namespaces/{namespace}/resources/{type}/{name}", Perm: "request.read", Doc: "Get a resource with its history."}
 	CommitFiles     = bus.Method[CommitIn, Commit]{Name: "repository.commit", Perm: "repository.write", Doc: "Write files to a repository as one commit."}
 	ListCommits     = bus.Method[ListCommitsIn, Page[Commit]]{Name: "repository.log", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits", Perm: "request.read", Doc: "List the commits of a repository, newest first."}
+	ListTree        = bus.Method[ListTreeIn, Page[TreeFile]]{Name: "repository.tree", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits/{commit}/tree", Perm: "request.read", Doc: "List the files of a folder as of a commit, by path; at most 5000."}
 	ReadRepository  = bus.Method[ReadRepositoryIn, RepositoryFile]{Name: "repository.read", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits/{commit}/file", Perm: "request.read", Doc: "Read a file as of a commit."}
 )

@@ -55,6 +55,9 @@ type Assignment struct {
 	Timeout Duration `json:"timeout,omitempty"`
 	// Secrets are the values put into With, to be kept out of logs and outputs.
 	Secrets []string `json:"secrets,omitempty"`
+	// References name the secrets by the JSON pointer of the text in With that is the secret and nothing
+	// else: what ends by expanding passes a secret on as ${{ secrets.NAME }}, never as its value.
+	References map[string]string `json:"references,omitempty"`
 	// Grants are what the task may do inside Tutti; only workers in the server get them.
 	Grants []bus.Grant `json:"grants,omitempty"`
 }

@@ -15,6 +15,7 @@ import (
 	"tutti/internal/resource"
 	"tutti/internal/shim"
 	"tutti/internal/task/all"
+	"tutti/internal/terraform/tfcli"
 	"tutti/internal/workflow"
 	"tutti/internal/workflow/definition"
 )
@@ -36,7 +37,7 @@ func run() int {
 	c.Schemas[api.KindWorkflow] = definition.Schema()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	offline(&c)
-	c.More = append(demoCommands(c), benchCommands(c)...)
+	c.More = append(append(demoCommands(c), benchCommands(c)...), runnerCommand())
 	return cli.Main(ctx, c)
 }
 
@@ -45,10 +46,11 @@ func serve(ctx context.Context, f cli.ServeFlags) error {
 	return app.Run(ctx, app.Config{
 		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial, TaskTypes: f.TaskTypes,
 		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
-		Notify:   notify.Config{SMTP: f.SMTP, From: f.From},
-		Request:  request.Config{Notify: f.Notify},
-		Workflow: workflow.Config{TrustedPools: f.TrustedPools},
-		Ready:    func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
+		Terraform: tfcli.Config{Program: f.Terraform, CLIConfig: f.TerraformConfig},
+		Notify:    notify.Config{SMTP: f.SMTP, From: f.From},
+		Request:   request.Config{Notify: f.Notify},
+		Workflow:  workflow.Config{TrustedPools: f.TrustedPools},
+		Ready:     func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
 	})
 }
 

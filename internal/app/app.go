@@ -4,7 +4,7 @@
 //
 // It owns the data folder: lock, cluster.key (signs callers on the bus), master.key (seals secrets),
 // bootstrap-token (until the first administrator is made), a .db file for each service where no
-// PostgreSQL is given, blobs/, logs/, repositories/ and work/ (of programs that tasks run).
+// PostgreSQL is given, blobs/, logs/, repositories/, work/ (of programs that tasks run) and terraform/ (workspaces with their sealed states).
 package app
 
 import (

@@ -13,6 +13,7 @@ import (
 	"tutti/internal/logs"
 	"tutti/internal/notify"
 	"tutti/internal/request"
+	"tutti/internal/terraform/tfcli"
 	"tutti/internal/worker"
 	"tutti/internal/workflow"
 )
@@ -45,6 +46,9 @@ type Config struct {
 
 	// Shim is the command line that runs shim.Main with the folder appended; nil is this program's shim.
 	Shim []string
+
+	// Terraform says which program runs Terraform tasks, and how; its folder, key and shim are set by Run.
+	Terraform tfcli.Config
 
 	Identity identity.Config // TokenFile is set by Run
 	Logs     logs.Config

@@ -19,6 +19,11 @@ func (p *platform) types() (task.Registry, task.Drivers, error) {
 		}
 		shim = []string{self, "shim"}
 	}
-	d := all.Deps{Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
+	tf := p.c.Terraform
+	tf.Dir, tf.Box, tf.Shim = p.path("terraform"), p.box, shim
+	if len(tf.Runner) == 0 {
+		tf.Runner = []string{shim[0], "terraform-run"}
+	}
+	d := all.Deps{Terraform: tf, Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
 	return all.Types(d), all.Drivers(d), nil
 }

@@ -39,6 +39,9 @@ type ServeFlags struct {
 	TaskTypes string
 	// MaxFile bounds an uploaded file, in bytes.
 	MaxFile int64
+	// Terraform is the program, tofu or terraform; "" is what PATH has. TerraformConfig is a CLI
+	// configuration file for it, such as one that names a mirror of providers.
+	Terraform, TerraformConfig string
 	// Log takes what happens.
 	Log *slog.Logger
 	// Ready is to be called once the server takes calls, with its address and the file of the
@@ -78,6 +81,8 @@ func (l *line) serveCommand() *cobra.Command {
 	s.BoolVar(&f.Secure, "behind-tls", false, "a proxy in front serves TLS: mark cookies as secure")
 	s.Int64Var(&f.MaxFile, "max-file", 0, "largest file to take, in bytes (default 256 MiB)")
 	s.StringVar(&f.TaskTypes, "task-types", l.Env("TUTTI_TASK_TYPES"), "folder of task types (*.yaml) to apply when they change")
+	s.StringVar(&f.Terraform, "terraform", l.Env("TUTTI_TERRAFORM"), "program that runs Terraform tasks (default tofu or terraform in PATH)")
+	s.StringVar(&f.TerraformConfig, "terraform-config", l.Env("TUTTI_TERRAFORM_CONFIG"), "CLI configuration file for it, such as one that names a mirror of providers")
 	s.StringVar(&format, "log-format", cmp.Or(l.Env("TUTTI_LOG_FORMAT"), "text"), "text|json")
 	s.StringVar(&level, "log-level", cmp.Or(l.Env("TUTTI_LOG_LEVEL"), "warn"), "debug|info|warn|error")
 	run := cmd.RunE

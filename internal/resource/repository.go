@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -167,6 +168,53 @@ func (s *Service) commits(ctx context.Context, in api.ListCommitsIn) (api.Page[a
 		out.Items = append(out.Items, api.Commit{Repository: in.Repository, Hash: r.Hash, Message: r.Message, Author: r.Author, At: r.When.UTC()})
 	}
 	return out, err
+}
+
+// maxTree bounds how many files a listing has.
+const maxTree = 5000
+
+// tree lists the files below a folder as of a commit; HEAD is the newest.
+func (s *Service) tree(ctx context.Context, in api.ListTreeIn) (out api.Page[api.TreeFile], err error) {
+	out.Items = []api.TreeFile{}
+	repo, err := s.repos.of(in.Namespace, in.Repository, false)
+	if err != nil {
+		return out, err
+	}
+	if in.Commit == "HEAD" || in.Commit == "" {
+		if in.Commit, err = repo.Head(); err != nil {
+			return out, fmt.Errorf("list %s: %w", in.Repository, err)
+		}
+	}
+	var walk func(dir string) error
+	walk = func(dir string) error {
+		entries, err := repo.List(in.Commit, dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			at := path.Join(dir, e.Name)
+			if e.Dir {
+				if err := walk(at); err != nil {
+					return err
+				}
+				continue
+			}
+			if len(out.Items) >= maxTree {
+				return errs.New(errs.TooLarge, "there are more than %d files below %.200q", maxTree, in.Path).WithHint("name a folder further down")
+			}
+			out.Items = append(out.Items, api.TreeFile{Path: at, Hash: e.Hash})
+		}
+		return ctx.Err()
+	}
+	err = walk(strings.Trim(in.Path, "/"))
+	if errs.Is(err, errs.NotFound) {
+		return out, errs.New(errs.NotFound, "no folder %.200q in commit %.64q of repository %s", in.Path, in.Commit, in.Repository)
+	}
+	if err != nil {
+		return out, fmt.Errorf("list %s: %w", in.Repository, err)
+	}
+	slices.SortFunc(out.Items, func(a, b api.TreeFile) int { return strings.Compare(a.Path, b.Path) })
+	return out, nil
 }
 
 // read returns a file as of a commit; HEAD is the newest.

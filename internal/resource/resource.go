@@ -77,6 +77,7 @@ func (s *Service) handle(ctx context.Context) error {
 		api.GetResource.Handle(ctx, b, s.get),
 		api.CommitFiles.Handle(ctx, b, s.commit),
 		api.ListCommits.Handle(ctx, b, s.commits),
+		api.ListTree.Handle(ctx, b, s.tree),
 		api.ReadRepository.Handle(ctx, b, s.read),
 	)
 }

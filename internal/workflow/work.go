@@ -214,6 +214,7 @@ func (s *Service) fill(ctx context.Context, a *attempt, as *api.Assignment) erro
 	if err := json.Unmarshal(a.Input, &v); err != nil {
 		return err
 	}
+	as.References = references(v, a.Secrets)
 	v, err = expr.Fill(v, a.Secrets, func(name string) (string, error) {
 		val, ok := got.Values[name]
 		if !ok {
@@ -227,6 +228,22 @@ func (s *Service) fill(ctx context.Context, a *attempt, as *api.Assignment) erro
 	}
 	as.With, err = json.Marshal(v)
 	return err
+}
+
+// references returns which texts of an input are a secret and nothing else.
+func references(v any, uses []expr.SecretUse) map[string]string {
+	out, times := map[string]string{}, map[string]int{}
+	for _, u := range uses {
+		if times[u.Pointer]++; u.Offset == 0 {
+			out[u.Pointer] = u.Name
+		}
+	}
+	for pointer := range out {
+		if times[pointer] > 1 || expr.TextAt(v, pointer) != "" { // other text stands around it
+			delete(out, pointer)
+		}
+	}
+	return out
 }
 
 // refuse fails an attempt that cannot be given to a worker.

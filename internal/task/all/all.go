@@ -13,7 +13,11 @@ import (
 	"tutti/internal/task/mailtask"
 	"tutti/internal/task/nooptask"
 	"tutti/internal/task/starlarktask"
+	"tutti/internal/task/terraformtask"
 	"tutti/internal/task/vspheretask"
+	"tutti/internal/terraform"
+	"tutti/internal/terraform/tfcli"
+	"tutti/sdk"
 )
 
 // Deps is what the task types need. For the specs alone, the zero Deps will do.
@@ -28,6 +32,8 @@ type Deps struct {
 	Shim []string
 	// Work is the folder where programs run, on a disk that survives a restart.
 	Work string
+	// Terraform says how tofu or terraform runs on this machine.
+	Terraform tfcli.Config
 }
 
 // Drivers returns the drivers of the task types that documents declare.
@@ -42,7 +48,7 @@ func Drivers(d Deps) task.Drivers {
 
 // Types returns the task types.
 func Types(d Deps) task.Registry {
-	return task.NewRegistry(
+	return task.NewRegistry(append(terraforms(d),
 		nooptask.New(),
 		httptask.New(d.Guard),
 		exectask.New(d.Shim, d.Work),
@@ -54,5 +60,13 @@ func Types(d Deps) task.Registry {
 		vspheretask.NewCreate(d.Guard),
 		vspheretask.NewRead(d.Guard),
 		vspheretask.NewDestroy(d.Guard),
-	)
+	)...)
+}
+
+// terraforms returns the task types of Terraform, with its drivers.
+func terraforms(d Deps) []sdk.TaskType {
+	return terraformtask.New(terraformtask.Deps{
+		Drivers: terraform.Drivers{"cli": tfcli.New(d.Terraform)},
+		Source:  terraformtask.NewSource(d.Bus, d.Guard),
+	})
 }

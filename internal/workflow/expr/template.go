@@ -444,6 +444,26 @@ func fillText(s, ptr string, uses []SecretUse, lookup func(string) (string, erro
 	return b.String(), nil
 }
 
+// TextAt returns the text at a JSON pointer; "" where there is none.
+func TextAt(v any, pointer string) string {
+	for _, key := range strings.Split(pointer, "/")[1:] {
+		switch c := v.(type) {
+		case map[string]any:
+			v = c[pointerUnescaper.Replace(key)]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(c) {
+				return ""
+			}
+			v = c[i]
+		default:
+			return ""
+		}
+	}
+	s, _ := v.(string)
+	return s
+}
+
 // secretName returns the name where src is `secrets.name` and nothing else.
 func secretName(src string) (string, bool) {
 	name, ok := strings.CutPrefix(strings.TrimSpace(src), "secrets.")

@@ -1,0 +1,326 @@
+package vmterraform_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vmware/govmomi"
+	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/soap"
+
+	"tutti/api"
+	"tutti/errs"
+	vmterraform "tutti/examples/vm-terraform-ansible"
+	"tutti/internal/app"
+	"tutti/internal/identity"
+	"tutti/internal/shim"
+	"tutti/internal/terraform/terraformtest"
+	"tutti/internal/terraform/tfcli"
+	"tutti/sdk"
+)
+
+// TestMain lets the test's own program be the server, which is killed, the shim and the runner.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 2 && os.Args[1] == "shim":
+		os.Exit(shim.Main(os.Args[2]))
+	case len(os.Args) > 1 && os.Args[1] == "terraform-run":
+		os.Exit(tfcli.Main())
+	case len(os.Args) > 1 && os.Args[1] == "server":
+		if err := serve(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// settings are what the server's process is told.
+type settings struct {
+	Data, Token, Dial string
+	Terraform         tfcli.Config
+}
+
+func serve() error {
+	var s settings
+	if err := json.Unmarshal([]byte(os.Getenv("TUTTI_TEST_SERVER")), &s); err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	return app.Run(ctx, app.Config{
+		Data: s.Data, Listen: "127.0.0.1:0", AllowDial: []string{s.Dial}, Identity: identity.Config{AdminToken: s.Token},
+		Shim: []string{exe, "shim"}, Terraform: s.Terraform,
+		Ready: func(st app.Started) { fmt.Println(st.Address) },
+	})
+}
+
+// world is a server in a process of its own and a vCenter.
+type world struct {
+	settings
+	cmd     *exec.Cmd
+	api     *sdk.Client
+	vcenter *url.URL
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	program, config := terraformtest.Program(t), terraformtest.Mirror(t)
+	model := simulator.VPX()
+	model.Host, model.Machine, model.Cluster, model.ClusterHost, model.Portgroup = 0, 0, 1, 2, 1
+	model.DelayConfig.MethodDelay = map[string]int{"PowerOnVM_Task": 1500} // milliseconds in which the server is killed
+	if err := model.Create(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(model.Remove)
+	server := model.Service.NewServer()
+	t.Cleanup(server.Close)
+	w := &world{vcenter: server.URL, settings: settings{
+		Data: filepath.Join(t.TempDir(), "data"), Token: identity.NewToken(), Dial: server.URL.Host,
+		Terraform: tfcli.Config{Program: program, CLIConfig: config},
+	}}
+	w.start(t)
+	t.Cleanup(func() { w.kill() })
+	password, _ := server.URL.User.Password()
+	plain := *server.URL
+	plain.User = nil
+	for name, value := range map[string]string{"vcenter_url": plain.String(), "vcenter_user": server.URL.User.Username(), "vcenter_password": password} {
+		if _, err := sdk.Call(t.Context(), w.api, api.SetSecret, api.SetSecretIn{Name: name, Body: api.SetSecretBody{Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var files []api.SourceFile
+	names, _ := fs.Glob(vmterraform.Files, "*.yaml")
+	for _, name := range names {
+		text, err := fs.ReadFile(vmterraform.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, api.SourceFile{Name: name, Text: string(text)})
+	}
+	if _, err := sdk.Call(t.Context(), w.api, api.ApplyDefinitions, api.ApplyIn{Body: api.ApplyBody{Files: files}}); err != nil {
+		t.Fatalf("apply: %v %+v", err, errs.Public(err).Problems)
+	}
+	return w
+}
+
+func (w *world) start(t *testing.T) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(w.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cmd = exec.Command(exe, "server")
+	w.cmd.Env = append(os.Environ(), "TUTTI_TEST_SERVER="+string(b))
+	w.cmd.Stderr = os.Stderr
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server did not start: %v", err)
+	}
+	if w.api, err = sdk.New(sdk.Config{Server: strings.TrimSpace(address), Token: w.Token}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.api.Close)
+}
+
+// kill is kill -9.
+func (w *world) kill() {
+	_ = w.cmd.Process.Kill()
+	_ = w.cmd.Wait()
+}
+
+// machine is what the handler of managed-vm makes, for the inventory of the simulator.
+func machine(name string, cpu int) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"machine": {"type": "managed-vm", "name": %q, "hostname": "%[1]s.dev.example.com", "environment": "dev",
+		"os": {"name": "rhel-9", "guest": "rhel9_64Guest"}, "cpu": %[2]d, "memory_mb": 1024, "disk_gb": 20, "network": "DC0_DVPG0",
+		"placement": {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"}}}`, name, cpu))
+}
+
+func (w *world) run(t *testing.T, inputs json.RawMessage) api.Run {
+	t.Helper()
+	r, err := sdk.Call(t.Context(), w.api, api.StartRun, api.StartRunIn{Body: api.StartRunBody{Workflow: "vm.terraform", Inputs: inputs}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// until asks until what it asks is so.
+func until(t *testing.T, what string, ask func() bool) {
+	t.Helper()
+	end := time.After(4 * time.Minute)
+	for !ask() {
+		select {
+		case <-end:
+			t.Fatalf("waited for ever until %s", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// asked returns what a run asks for approval.
+func (w *world) asked(t *testing.T, run api.RunID) (found api.Approval) {
+	t.Helper()
+	until(t, "it is asked for approval", func() bool {
+		page, err := sdk.Call(t.Context(), w.api, api.ListApprovals, api.ListApprovalsIn{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page.Items {
+			if a.Run == run {
+				found = a
+				return true
+			}
+		}
+		if r := w.get(t, run); r.State.Ended() {
+			t.Fatalf("the run is %s: %+v", r.State, r.Failure)
+		}
+		return false
+	})
+	return found
+}
+
+func (w *world) decide(t *testing.T, a api.Approval, yes bool) {
+	t.Helper()
+	method := api.ApproveTask
+	if !yes {
+		method = api.RejectTask
+	}
+	if _, err := sdk.Call(t.Context(), w.other(t), method, api.DecideIn{ID: a.Run, Body: api.DecideBody{Task: a.Task, Digest: a.Digest}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// other is somebody else than who asked.
+func (w *world) other(t *testing.T) *sdk.Client {
+	t.Helper()
+	made, err := sdk.Call(t.Context(), w.api, api.CreateToken, api.CreateTokenIn{Body: api.CreateTokenBody{Name: "approver", Grants: []api.GrantView{{Namespace: "default", Role: api.Approver}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.api.With(made.Secret, "")
+}
+
+func (w *world) get(t *testing.T, run api.RunID) api.Run {
+	t.Helper()
+	r, err := sdk.Call(t.Context(), w.api, api.GetRun, api.GetRunIn{ID: run})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) ended(t *testing.T, run api.RunID) (r api.Run) {
+	t.Helper()
+	until(t, "the run has ended", func() bool { r = w.get(t, run); return r.State.Ended() })
+	return r
+}
+
+// machines returns the names of the machines in the vCenter.
+func (w *world) machines(t *testing.T) (names []string) {
+	t.Helper()
+	u, err := soap.ParseURL(w.vcenter.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := govmomi.NewClient(t.Context(), u, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Logout(context.Background()) }()
+	vms, err := find.NewFinder(c.Client).VirtualMachineList(t.Context(), "/...")
+	if err != nil && !strings.Contains(err.Error(), "not found") {
+		t.Fatal(err)
+	}
+	for _, vm := range vms {
+		names = append(names, vm.Name())
+	}
+	return names
+}
+
+// programs returns how often a program of a kind was started, in all workspaces.
+func (w *world) programs(kind string) int {
+	found, _ := filepath.Glob(filepath.Join(w.Data, "terraform", "default", "*", "runs", "*", kind+".*", "begun"))
+	return len(found)
+}
+
+// The server is killed while the machine is being made. The program goes on; the next server finds it,
+// and nothing is applied a second time. Then the machine is changed, and taken back.
+func TestKilledDuringApply(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.run(t, machine("web-01", 2))
+	a := w.asked(t, r.ID)
+	if show, _ := json.Marshal(a.Show); !strings.Contains(string(show), "vcenter_machine") || a.Digest == "" {
+		t.Errorf("the approval shows %s, digest %q; want the plan", show, a.Digest)
+	}
+	w.decide(t, a, true)
+	until(t, "the apply has begun to make it", func() bool { return len(w.machines(t)) == 1 })
+	w.kill()
+	w.start(t)
+	if r = w.ended(t, r.ID); r.State != api.Succeeded {
+		t.Fatalf("the run is %s: %+v", r.State, r.Failure)
+	}
+	if got := w.machines(t); len(got) != 1 || got[0] != "web-01" {
+		t.Errorf("the vCenter has %v; want one machine", got)
+	}
+	if n := w.programs("apply"); n != 1 {
+		t.Errorf("%d applies were started; want 1", n)
+	}
+	var out struct{ ID, Host string }
+	if err := json.Unmarshal(r.Outputs, &out); err != nil || out.ID == "" || out.Host == "" {
+		t.Errorf("outputs %s, %v", r.Outputs, err)
+	}
+
+	again := w.run(t, machine("web-01", 2))
+	if again = w.ended(t, again.ID); again.State != api.Succeeded || !strings.Contains(string(again.Outputs), `"changed":false`) {
+		t.Errorf("the same again is %s, outputs %s; want no change and no question", again.State, again.Outputs)
+	}
+	if _, err := sdk.Call(t.Context(), w.api, api.UndoRun, api.CancelRunIn{ID: r.ID}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is undone", func() bool { return len(w.machines(t)) == 0 })
+}
+
+// A plan that is not approved changes nothing.
+func TestRejected(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.run(t, machine("never-01", 2))
+	w.decide(t, w.asked(t, r.ID), false)
+	if r = w.ended(t, r.ID); r.State != api.Failed || r.Failure == nil || r.Failure.Type != "terraform.rejected" {
+		t.Errorf("the run is %s: %+v; want terraform.rejected", r.State, r.Failure)
+	}
+	if got := w.machines(t); len(got) != 0 || w.programs("apply") != 0 {
+		t.Errorf("the vCenter has %v, %d applies; want nothing", got, w.programs("apply"))
+	}
+}

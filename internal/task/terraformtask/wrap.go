@@ -1,0 +1,251 @@
+package terraformtask
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"tutti/api"
+	"tutti/errs"
+	"tutti/sdk"
+)
+
+// Wrapper is what terraform takes.
+type Wrapper struct {
+	Place
+	Repository
+	File        string                     `json:"file" doc:"Path of the resource's file: JSON in the common format" minLength:"1" maxLength:"1024"`
+	Module      Module                     `json:"module" doc:"The Terraform module that makes such a resource"`
+	From        map[string]string          `json:"from,omitempty" doc:"Where in the resource the values of the module's variables are, such as placement.cluster; others come from the field of their name, and the variable resource is the whole" maxProperties:"500"`
+	Variables   map[string]json.RawMessage `json:"variables,omitempty" doc:"Variables of the module given directly" maxProperties:"500"`
+	Secrets     map[string]string          `json:"secrets,omitempty" doc:"Variables of the module that are secrets; give ${{ secrets.NAME }} and nothing else" maxProperties:"200"`
+	Environment map[string]string          `json:"environment,omitempty" doc:"Environment of the providers; for what is secret give ${{ secrets.NAME }} and nothing else" maxProperties:"200"`
+	Approve     *Ask                       `json:"approve,omitempty" doc:"Who approves the plan, and when; by default approvers, where it has changes"`
+	Destroy     bool                       `json:"destroy,omitempty" doc:"Destroy the resource instead of making it"`
+	Timeout     api.Duration               `json:"timeout,omitempty" doc:"How long a plan or an apply may take; by default 2h"`
+}
+
+type wrapper struct {
+	sdk.TaskType
+	d Deps
+}
+
+func (d Deps) wrapper() sdk.TaskType {
+	return wrapper{define(api.TaskType{Name: "terraform", Title: "Make a resource with Terraform", Reattach: true,
+		Doc: "Reads a resource's file at exactly one commit, makes a Terraform configuration of it and a module, and runs it as tasks of its own: workspace, variables, upload, plan, approval, apply, outputs. " +
+			"It gives values (the outputs), changed, run, digest and commit. Its undo destroys what it made, unless the workspace had resources before."},
+		func(ctx context.Context, t *sdk.Task, in Wrapper) (Wrapper, error) {
+			// Everything that can be wrong with the resource is found here, before anything is done.
+			_, err := d.make(ctx, t, in.making())
+			return in, err
+		}), d}
+}
+
+// Spec describes the type; what it gives is what the tasks in its place give.
+func (w wrapper) Spec() api.TaskType {
+	s := w.TaskType.Spec()
+	s.Out = nil
+	return s
+}
+
+func (in Wrapper) making() Making {
+	return Making{Repository: in.Repository, File: in.File, Module: in.Module, From: in.From, Values: in.Variables, Outside: slices.Sorted(maps.Keys(in.Secrets))}
+}
+
+// Do checks the resource and gives the tasks that make it.
+func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
+	if _, err := w.TaskType.Do(ctx, t); err != nil {
+		return sdk.Result{}, err
+	}
+	var in Wrapper
+	if err := json.Unmarshal(withoutNulls(t.With), &in); err != nil {
+		return sdk.Result{}, errs.New(errs.Invalid, "input of %s: %w", t.Task, err)
+	}
+	tasks, err := in.tasks(t)
+	if err != nil {
+		return sdk.Result{}, err
+	}
+	return sdk.Expand(map[string]any{"steps": map[string]any{
+		"title": "Terraform in workspace " + literal(in.Workspace),
+		"limit": map[string]any{"key": "terraform/" + literal(t.Namespace+"/"+in.Backend.Driver+"/"+in.Workspace)},
+		"tasks": tasks,
+		"outputs": map[string]any{
+			"values": "${{ tasks.output.out.values }}", "changed": "${{ tasks.plan.out.has_changes }}", "run": "${{ tasks.plan.out.run }}",
+			"digest": "${{ tasks.plan.out.digest }}", "workspace": literal(in.Workspace), "resources": "${{ tasks.output.out.resources ?? [] }}",
+		},
+	}}, map[string]any{
+		"values": "${{ tasks.steps.out.values }}", "changed": "${{ tasks.steps.out.changed }}", "run": "${{ tasks.steps.out.run }}", "digest": "${{ tasks.steps.out.digest }}",
+		"workspace": "${{ tasks.steps.out.workspace }}", "resources": "${{ tasks.steps.out.resources }}", "commit": in.Commit,
+	}), nil
+}
+
+// withoutNulls leaves out what an expression over an optional input gave as null.
+func withoutNulls(raw json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return raw
+	}
+	maps.DeleteFunc(members, func(_ string, v json.RawMessage) bool { return string(v) == "null" })
+	out, err := json.Marshal(members)
+	if err != nil {
+		return raw
+	}
+	return out
+}
+
+// tasks are the single calls.
+func (in Wrapper) tasks(t *sdk.Task) (map[string]any, error) {
+	with, err := carried(t, in)
+	if err != nil {
+		return nil, err
+	}
+	timeout := "2h"
+	if in.Timeout > 0 {
+		timeout = in.Timeout.String()
+	}
+	retry := map[string]any{"max": 4, "wait": "1s", "factor": 3, "cap": "30s", "jitter": 0.2, "if": "error.retryable"}
+	call := func(typ string, needs []string, more map[string]any) map[string]any {
+		out := map[string]any{"use": "terraform." + typ, "retry": retry, "timeout": timeout}
+		place := map[string]any{"workspace": with["workspace"]}
+		if with["backend"] != nil {
+			place["backend"] = with["backend"]
+		}
+		maps.Copy(place, more)
+		if out["with"] = place; len(needs) > 0 {
+			out["needs"] = needs
+		}
+		return out
+	}
+	pick := func(names ...string) map[string]any {
+		out := map[string]any{}
+		for _, name := range names {
+			if v, ok := with[name]; ok {
+				out[name] = v
+			}
+		}
+		return out
+	}
+	source := pick("repository", "commit", "user", "password", "key", "hostKey", "file", "module", "from")
+	if with["variables"] != nil {
+		source["values"] = with["variables"]
+	}
+	if names := slices.Sorted(maps.Keys(in.Secrets)); len(names) > 0 {
+		source["outside"] = literalValue(names)
+	}
+	const config, run, digest = "${{ tasks.upload.out.config }}", "${{ tasks.plan.out.run }}", "${{ tasks.plan.out.digest }}"
+	plan := call("plan", []string{"variables"}, map[string]any{"config": config, "destroy": in.Destroy})
+	if !in.Destroy {
+		plan["undo"] = map[string]any{"use": "terraform.destroy", "timeout": timeout, "retry": retry,
+			"with": call("", nil, map[string]any{"config": config, "run": "${{ out.run }}", "fresh": "${{ out.fresh }}"})["with"]}
+	}
+	apply := call("apply", nil, map[string]any{"config": config, "run": run, "digest": digest, "destroy": in.Destroy})
+	// An apply that failed is not done again as it is: the state has changed. Where the place was merely
+	// not reached, nothing was done, or it goes on and is found again.
+	apply["when"] = "tasks.plan.out.has_changes"
+	tasks := map[string]any{
+		"workspace": call("workspace", nil, nil),
+		"variables": call("variables", []string{"workspace"}, pick("secrets", "environment")),
+		"upload":    call("upload", []string{"workspace"}, map[string]any{"source": source}),
+		"plan":      plan, "apply": apply,
+		"output": call("output", nil, nil),
+	}
+	tasks["output"].(map[string]any)["after"] = []string{"apply"}
+	in.approval(tasks, apply)
+	return tasks, nil
+}
+
+// approval adds the task that asks, where it is to be asked.
+func (in Wrapper) approval(tasks, apply map[string]any) {
+	when := "tasks.plan.out.has_changes"
+	if in.Approve != nil {
+		switch in.Approve.When {
+		case "never":
+			return
+		case "destroys":
+			when = "tasks.plan.out.summary.destroy > 0"
+		}
+	}
+	ask := in.Approve.task("", "${{ tasks.plan.out.digest }}", "${{ tasks.plan.out }}", nil)
+	ask["when"] = when
+	tasks["approve"] = ask
+	apply["after"] = []string{"approve"}
+	with := apply["with"].(map[string]any)
+	with["approval"] = "${{ tasks.approve.status }}"
+	if in.Approve != nil {
+		with["ask"] = literalValue(in.Approve)
+	} else {
+		with["ask"] = map[string]any{"when": "always"}
+	}
+}
+
+// literal keeps text from being evaluated: data is never source.
+func literal(s string) string { return strings.ReplaceAll(s, "${{", "$${{") }
+
+// literalValue is literal for a value with all that is in it, as JSON knows it.
+func literalValue(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var plain any
+	if json.Unmarshal(b, &plain) != nil {
+		return nil
+	}
+	return escaped(plain, "", nil)
+}
+
+// escaped returns a value with its texts kept from being evaluated, and those that are secrets written
+// as references again.
+func escaped(v any, pointer string, secrets map[string]string) any {
+	switch v := v.(type) {
+	case string:
+		if name := secrets[pointer]; name != "" {
+			return "${{ secrets." + name + " }}"
+		}
+		return literal(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = escaped(e, pointer+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k), secrets)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = escaped(e, pointer, nil)
+		}
+		return out
+	}
+	return v
+}
+
+// minSecret is the shortest secret that is looked for in other text; shorter ones occur by accident.
+const minSecret = 6
+
+// carried returns the input of a task for tasks in its place: in carries what changed, secrets stand as
+// references. It refuses secrets that are only a part of a text, which cannot be passed on.
+func carried(t *sdk.Task, in any) (map[string]any, error) {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	var plain any
+	if err := json.Unmarshal(b, &plain); err != nil {
+		return nil, err
+	}
+	with, _ := escaped(plain, "", t.References).(map[string]any)
+	out, err := json.Marshal(with)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range t.Secrets {
+		quoted, err := json.Marshal(literal(s))
+		if err != nil || len(s) >= minSecret && strings.Contains(string(out), string(quoted[1:len(quoted)-1])) {
+			return nil, errs.New(errs.Invalid, "a secret stands inside other text, or where none is passed on").
+				WithHint("give ${{ secrets.NAME }} and nothing else, in with.backend.token, with.secrets, with.environment, with.password or with.key")
+		}
+	}
+	return with, nil
+}
