@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -136,7 +137,7 @@ func clean(r *api.Result, red *redact.Redactor) {
 	}
 	for _, raw := range []*json.RawMessage{&r.Out, &r.Tasks, &r.Outputs, &r.Handle} {
 		if len(*raw) > 0 {
-			*raw = cleanJSON(*raw, red)
+			*raw = cleanJSON(*raw, red, raw == &r.Tasks)
 		}
 	}
 	if f := r.Failure; f != nil {
@@ -147,12 +148,41 @@ func clean(r *api.Result, red *redact.Redactor) {
 	}
 }
 
-func cleanJSON(raw json.RawMessage, red *redact.Redactor) json.RawMessage {
+// reference is a secret by its name, as tasks pass it on. A secret may read like a part of a name.
+var reference = regexp.MustCompile(`^\$\{\{ secrets\.[a-z][a-z0-9_]* \}\}$`)
+
+// cleanTasks replaces the secrets in tasks, and leaves references to secrets as they are.
+func cleanTasks(v any, red *redact.Redactor) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = cleanTasks(e, red)
+		}
+		return v
+	case []any:
+		for i, e := range v {
+			v[i] = cleanTasks(e, red)
+		}
+		return v
+	case string:
+		if reference.MatchString(v) {
+			return v
+		}
+	}
+	return red.Value(v)
+}
+
+func cleanJSON(raw json.RawMessage, red *redact.Redactor, tasks bool) json.RawMessage {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err == nil {
-		if b, err := json.Marshal(red.Value(v)); err == nil {
+		if tasks {
+			v = cleanTasks(v, red)
+		} else {
+			v = red.Value(v)
+		}
+		if b, err := json.Marshal(v); err == nil {
 			return b
 		}
 	}

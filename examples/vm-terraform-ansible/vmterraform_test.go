@@ -91,6 +91,7 @@ func setup(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(model.Remove)
+	model.Service.Listen = &url.URL{User: url.UserPassword("terraform@vsphere.local", "a-long-password")}
 	server := model.Service.NewServer()
 	t.Cleanup(server.Close)
 	w := &world{vcenter: server.URL, settings: settings{
@@ -215,7 +216,7 @@ func (w *world) decide(t *testing.T, a api.Approval, yes bool) {
 	if !yes {
 		method = api.RejectTask
 	}
-	if _, err := sdk.Call(t.Context(), w.other(t), method, api.DecideIn{ID: a.Run, Body: api.DecideBody{Task: a.Task, Digest: a.Digest}}); err != nil {
+	if _, err := sdk.Call(t.Context(), w.other(t), method, api.DecideIn{ID: a.Run, Body: api.DecideBody{Task: a.Task, Digest: a.Digest, Reason: "looked at the plan"}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -223,7 +224,13 @@ func (w *world) decide(t *testing.T, a api.Approval, yes bool) {
 // other is somebody else than who asked.
 func (w *world) other(t *testing.T) *sdk.Client {
 	t.Helper()
-	made, err := sdk.Call(t.Context(), w.api, api.CreateToken, api.CreateTokenIn{Body: api.CreateTokenBody{Name: "approver", Grants: []api.GrantView{{Namespace: "default", Role: api.Approver}}}})
+	_, err := sdk.Call(t.Context(), w.api, api.CreateUser, api.CreateUserIn{Body: api.CreateUserBody{
+		Name: "olga", Password: "a-password-of-olga", Grants: []api.GrantView{{Namespace: "default", Role: api.Approver}},
+	}})
+	if err != nil && !errs.Is(err, errs.Conflict) {
+		t.Fatal(err)
+	}
+	made, err := sdk.Call(t.Context(), w.api, api.CreateToken, api.CreateTokenIn{Body: api.CreateTokenBody{Name: "approver", User: "olga"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,11 +217,11 @@ func (v *vcenter) names(ctx context.Context, m *model, vm mo.VirtualMachine) err
 	}
 	m.Host = types.StringValue(host)
 	if len(vm.Network) > 0 {
-		n, err := name(&vm.Network[0])
-		if err != nil {
+		var n mo.Network // has a name of its own, which hides that of an entity
+		if err := v.RetrieveOne(ctx, vm.Network[0], []string{"name"}, &n); err != nil {
 			return err
 		}
-		m.Network = types.StringValue(n)
+		m.Network = types.StringValue(n.Name)
 	}
 	if len(vm.Datastore) > 0 {
 		n, err := name(&vm.Datastore[0])

@@ -89,7 +89,7 @@ func (in Apply) again(t *sdk.Task, p terraform.Plan) (sdk.Result, error) {
 	if err != nil {
 		return sdk.Result{}, err
 	}
-	with["approval"] = "${{ tasks.approve.status }}"
+	with["approval"] = "${{ tasks.approve?.status ?? 'skipped' }}"
 	tasks := map[string]any{
 		"approve": in.Ask.task("asked again, since the plan changed meanwhile", literal(in.Digest), literalValue(planOut(in.Run, p)), nil),
 		"apply":   map[string]any{"use": "terraform.apply", "after": []string{"approve"}, "retry": map[string]any{"max": 0}, "with": with},

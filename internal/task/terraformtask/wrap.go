@@ -172,7 +172,7 @@ func (in Wrapper) approval(tasks, apply map[string]any) {
 	tasks["approve"] = ask
 	apply["after"] = []string{"approve"}
 	with := apply["with"].(map[string]any)
-	with["approval"] = "${{ tasks.approve.status }}"
+	with["approval"] = "${{ tasks.approve?.status ?? 'skipped' }}"
 	if in.Approve != nil {
 		with["ask"] = literalValue(in.Approve)
 	} else {
