@@ -17,7 +17,7 @@ VERSION ?=
 # The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
 VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: help build run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-check ui-shots clean deps
+.PHONY: help build tofu run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-check ui-shots clean deps
 
 help: ## this list
 	@echo 'Targets (make TARGET [VARIABLE=value]):'
@@ -68,6 +68,17 @@ tidy:
 
 generated:
 	@tools/generated
+
+# What the Terraform tests and the example run, built once from modules of their own into the cache of the
+# user: OpenTofu, which takes minutes, and our small provider, laid out as a mirror of a registry.
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tutti-tools
+PROVIDER = $(TOOLS)/providers/tutti.example/demo/vcenter/0.1.0/$(shell $(GO) env GOOS)_$(shell $(GO) env GOARCH)
+
+tofu: ## OpenTofu and the provider for the Terraform tests and example, into ~/.cache/tutti-tools
+	@mkdir -p $(TOOLS) $(PROVIDER)
+	@cd tools/tfprovider && nice $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $(PROVIDER)/terraform-provider-vcenter_v0.1.0 .
+	@[ -x $(TOOLS)/tofu-1.12.6 ] || (cd tools/tofu && nice $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $(TOOLS)/tofu-1.12.6 github.com/opentofu/opentofu/cmd/tofu)
+	@ln -sf tofu-1.12.6 $(TOOLS)/tofu
 
 acceptance: build ## specs/acceptance/*.sh against the binary
 	@tools/acceptance

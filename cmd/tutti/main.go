@@ -15,7 +15,6 @@ import (
 	"tutti/internal/resource"
 	"tutti/internal/shim"
 	"tutti/internal/task/all"
-	"tutti/internal/terraform/tfcli"
 	"tutti/internal/workflow"
 	"tutti/internal/workflow/definition"
 )
@@ -43,15 +42,16 @@ func run() int {
 
 // serve runs the server as the flags say.
 func serve(ctx context.Context, f cli.ServeFlags) error {
-	return app.Run(ctx, app.Config{
+	c := app.Config{
 		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial, TaskTypes: f.TaskTypes,
 		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
-		Terraform: tfcli.Config{Program: f.Terraform, CLIConfig: f.TerraformConfig},
-		Notify:    notify.Config{SMTP: f.SMTP, From: f.From},
-		Request:   request.Config{Notify: f.Notify},
-		Workflow:  workflow.Config{TrustedPools: f.TrustedPools},
-		Ready:     func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
-	})
+		Notify:   notify.Config{SMTP: f.SMTP, From: f.From},
+		Request:  request.Config{Notify: f.Notify},
+		Workflow: workflow.Config{TrustedPools: f.TrustedPools},
+		Ready:    func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
+	}
+	c.Terraform.Program, c.Terraform.CLIConfig = f.Terraform, f.TerraformConfig
+	return app.Run(ctx, c)
 }
 
 // verify checks what a stopped server keeps.

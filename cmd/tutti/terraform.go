@@ -3,8 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"tutti/internal/app"
 	"tutti/internal/cli"
-	"tutti/internal/terraform/tfcli"
 )
 
 // runnerCommand is the hidden command below which tofu or terraform runs.
@@ -12,7 +12,7 @@ func runnerCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "terraform-run", Short: "Run a plan or an apply (for Tutti itself)", Args: cobra.NoArgs, Hidden: true,
 		RunE: func(*cobra.Command, []string) error {
-			if n := tfcli.Main(); n != 0 {
+			if n := app.RunTerraform(); n != 0 {
 				return cli.Exit(n)
 			}
 			return nil

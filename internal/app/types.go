@@ -6,7 +6,12 @@ import (
 
 	"tutti/internal/task"
 	"tutti/internal/task/all"
+	"tutti/internal/terraform/tfcli"
 )
+
+// RunTerraform is the process below which tofu or terraform runs, for the hidden command
+// terraform-run. It returns the exit code.
+func RunTerraform() int { return tfcli.Main() }
 
 // types returns the task types that the server runs, and that the engine knows, and the drivers of
 // those that are declared in documents.
