@@ -18,9 +18,9 @@ const (
 	Worker   = "worker"   // takes work from pools: for tokens of remote workers
 )
 
-var viewer = []string{"run.read", "request.read", "definition.read", "file.read"}
+var viewer = []string{"run.read", "request.read", "definition.read", "file.read", "rollout.read"}
 var operator = append(slices.Clone(viewer), "run.start", "run.cancel", "run.retry", "run.undo", "request.create", "request.cancel",
-	"file.write", "mail.send", "repository.write")
+	"file.write", "mail.send", "repository.write", "rollout.report", "rollout.control")
 var author = append(slices.Clone(operator), "definition.apply", "run.edit", "secret.list")
 
 // rolePermissions says what each role may do. Admin and the system role may do everything their

@@ -14,6 +14,7 @@ import (
 	"tutti/internal/presence"
 	"tutti/internal/request"
 	"tutti/internal/resource"
+	"tutti/internal/rollouts"
 	"tutti/internal/secret"
 	"tutti/internal/service"
 	"tutti/internal/store"
@@ -40,6 +41,7 @@ func (p *platform) list() []part {
 			verified(func(ctx context.Context, db *store.DB) ([]string, error) {
 				return resource.Verify(ctx, db, p.path("repositories"))
 			}),
+		back("rollouts", rollouts.Migrations, func() build { return rollouts.New }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
 		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }).verified(workflow.Verify),
 		front("worker", func() build { return worker.New(p.tasks.Types(), p.drivers, c.Worker) }),

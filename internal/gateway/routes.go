@@ -45,6 +45,7 @@ const (
 var limits = map[string]int64{
 	api.ApplyDefinitions.Name: applyLimit, api.ValidateDefinitions.Name: applyLimit,
 	api.PollTasks.Name: reportLimit, api.AppendLog.Name: reportLimit, api.CompleteTask.Name: reportLimit,
+	api.Orchestrate.Name: reportLimit,
 }
 
 // routes serves everything there is.

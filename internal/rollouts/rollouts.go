@@ -1,0 +1,246 @@
+// Package rollouts rolls out versions to targets that report themselves: a controller posts what its
+// targets run, and gets what they are to run. What is decided, package rollout decides; this service
+// stores it, with who asked for what.
+//
+// It owns the tables rollouts_entities, rollouts_targets and rollouts_events, answers rollout.list, get,
+// policy, command, orchestrate, targets, history, delete, budgets and setbudgets, and publishes
+// rollouts.rollout.moved. Every decision is written with compare-and-swap on the entity's row, so that any number
+// of processes and callers together stay within one batch.
+package rollouts
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"strconv"
+	"time"
+
+	"tutti/api"
+	"tutti/bus"
+	"tutti/errs"
+	"tutti/internal/service"
+	"tutti/internal/store"
+	"tutti/rollout"
+)
+
+// Migrations are those of the tables above.
+//
+//go:embed migrations
+var Migrations embed.FS
+
+// Service is the rollouts service.
+type Service struct {
+	engine *rollout.Engine
+	store  sqlStore
+	bus    *bus.Bus
+}
+
+// New builds the service.
+func New(d service.Deps) (service.Service, error) {
+	s := sqlStore{d.DB}
+	return &Service{engine: rollout.NewEngine(s, time.Now), store: s, bus: d.Bus}, nil
+}
+
+// Run answers until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	err := errors.Join(
+		api.ListRollouts.Handle(ctx, s.bus, s.list),
+		api.GetRollout.Handle(ctx, s.bus, s.get),
+		api.SetRolloutPolicy.Handle(ctx, s.bus, s.setPolicy),
+		api.CommandRollout.Handle(ctx, s.bus, s.command),
+		api.Orchestrate.Handle(ctx, s.bus, s.orchestrate),
+		api.ListRolloutTargets.Handle(ctx, s.bus, s.targets),
+		api.RolloutHistory.Handle(ctx, s.bus, s.history),
+		api.DeleteRollout.Handle(ctx, s.bus, s.delete),
+		api.ListRolloutBudgets.Handle(ctx, s.bus, s.budgets),
+		api.SetRolloutBudgets.Handle(ctx, s.bus, s.setBudgets),
+	)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// keyOf returns the key of an entity. The "*" of who may act everywhere is no namespace of its own.
+func keyOf(in api.RolloutIn) (rollout.Key, error) {
+	if in.Namespace == "" || in.Namespace == "*" {
+		return rollout.Key{}, errs.New(errs.Invalid, "a rollout is in one namespace, not in %q", in.Namespace)
+	}
+	if in.Entity == "" {
+		return rollout.Key{}, errs.New(errs.Invalid, "the entity has no name")
+	}
+	return rollout.Key{Namespace: in.Namespace, Entity: in.Entity}, nil
+}
+
+// public gives the planner's errors their kinds.
+func public(err error, key rollout.Key) error {
+	var refusal *rollout.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		e := errs.New(errs.Conflict, "%s: %s", key.Entity, refusal.Text)
+		if refusal.Hint != "" {
+			return e.WithHint("%s", refusal.Hint)
+		}
+		return e
+	case errors.Is(err, rollout.ErrNotFound):
+		return errs.New(errs.NotFound, "no rollout %q", key.Entity).WithHint("`tutti rollout list` shows what there is; setting a version or a policy makes one")
+	case errors.Is(err, rollout.ErrConflict):
+		return errs.New(errs.Unavailable, "%s: too many change it at one time", key.Entity)
+	}
+	return err
+}
+
+func (s *Service) list(ctx context.Context, in api.ListRolloutsIn) (api.Page[api.Rollout], error) {
+	page := api.Page[api.Rollout]{Items: []api.Rollout{}}
+	names, err := s.engine.Entities(ctx, in.Namespace)
+	if err != nil {
+		return page, err
+	}
+	for _, name := range names {
+		if name <= in.Cursor {
+			continue
+		}
+		if len(page.Items) == in.Size() {
+			page.Cursor = page.Items[len(page.Items)-1].Entity
+			break
+		}
+		key := rollout.Key{Namespace: in.Namespace, Entity: name}
+		status, err := s.engine.Status(ctx, key)
+		if errors.Is(err, rollout.ErrNotFound) {
+			continue // deleted meanwhile
+		} else if err != nil {
+			return page, err
+		}
+		page.Items = append(page.Items, viewOf(key, status))
+	}
+	return page, nil
+}
+
+func (s *Service) get(ctx context.Context, in api.RolloutIn) (api.Rollout, error) {
+	key, err := keyOf(in)
+	if err != nil {
+		return api.Rollout{}, err
+	}
+	return s.view(ctx, key)
+}
+
+func (s *Service) view(ctx context.Context, key rollout.Key) (api.Rollout, error) {
+	var out api.Rollout
+	err := s.engine.View(ctx, key, func(r *rollout.Rollout) {
+		out = viewOf(key, r.Status())
+		out.Policy = policyOf(r.Policy())
+	})
+	return out, public(err, key)
+}
+
+func (s *Service) setPolicy(ctx context.Context, in api.SetRolloutPolicyIn) (api.Rollout, error) {
+	key, err := keyOf(in.RolloutIn)
+	if err != nil {
+		return api.Rollout{}, err
+	}
+	policy, err := policyFrom(in.Body)
+	if err != nil {
+		return api.Rollout{}, err
+	}
+	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout.policy", Object: key.Entity, Detail: in.Body})
+	if err := s.engine.SetPolicy(ctx, key, policy); err != nil {
+		return api.Rollout{}, public(err, key)
+	}
+	return s.view(ctx, key)
+}
+
+func (s *Service) command(ctx context.Context, in api.CommandRolloutIn) (api.Rollout, error) {
+	key, err := keyOf(in.RolloutIn)
+	if err != nil {
+		return api.Rollout{}, err
+	}
+	c := rollout.Command{Verb: rollout.Verb(in.Verb), Version: in.Body.Version, By: bus.Subject(ctx), Why: in.Body.Why}
+	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout." + in.Verb, Object: key.Entity, Detail: in.Body})
+	if err := s.engine.Do(ctx, key, c); err != nil {
+		return api.Rollout{}, public(err, key)
+	}
+	return s.view(ctx, key)
+}
+
+func (s *Service) delete(ctx context.Context, in api.RolloutIn) (api.Nothing, error) {
+	key, err := keyOf(in)
+	if err != nil {
+		return api.Nothing{}, err
+	}
+	if _, err := s.engine.Status(ctx, key); err != nil {
+		return api.Nothing{}, public(err, key)
+	}
+	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout.delete", Object: key.Entity})
+	return api.Nothing{}, s.engine.Delete(ctx, key)
+}
+
+func (s *Service) history(ctx context.Context, in api.RolloutHistoryIn) (api.Page[api.RolloutEntry], error) {
+	page := api.Page[api.RolloutEntry]{Items: []api.RolloutEntry{}}
+	key, err := keyOf(in.RolloutIn)
+	if err != nil {
+		return page, err
+	}
+	before, err := position(in.Cursor)
+	if err != nil {
+		return page, err
+	}
+	if _, err := s.engine.Status(ctx, key); err != nil {
+		return page, public(err, key)
+	}
+	entries, err := s.engine.History(ctx, key, before, in.Size()+1)
+	if err != nil {
+		return page, err
+	}
+	for i, e := range entries {
+		if i == in.Size() {
+			page.Cursor = strconv.FormatUint(entries[i-1].Seq, 10)
+			break
+		}
+		page.Items = append(page.Items, entryOf(e))
+	}
+	return page, nil
+}
+
+// position reads a cursor that is a number.
+func position(cursor string) (uint64, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(cursor, 10, 63)
+	if err != nil {
+		return 0, errs.New(errs.Invalid, "%.40q is no cursor of this list", cursor)
+	}
+	return n, nil
+}
+
+func (s *Service) budgets(ctx context.Context, in api.ListRolloutBudgetsIn) (api.Page[api.RolloutBudget], error) {
+	page := api.Page[api.RolloutBudget]{Items: []api.RolloutBudget{}}
+	uses, err := s.engine.Budgets(ctx, in.Namespace)
+	for _, u := range uses {
+		page.Items = append(page.Items, api.RolloutBudget{Name: u.Budget, Value: u.Value, Max: strconv.Itoa(u.Max), Changing: u.Changing, Total: u.Total})
+	}
+	return page, err
+}
+
+func (s *Service) setBudgets(ctx context.Context, in api.SetRolloutBudgetsIn) (api.Page[api.RolloutBudget], error) {
+	if in.Namespace == "" || in.Namespace == "*" {
+		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "budgets are of one namespace, not of %q", in.Namespace)
+	}
+	var budgets []rollout.Budget
+	for i, b := range in.Body.Budgets {
+		most, err := rollout.ParseAmount(b.Max)
+		if err != nil {
+			return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "budgets[%d]: max: %v", i, err)
+		}
+		budgets = append(budgets, rollout.Budget{Name: b.Name, Match: b.Match, Per: b.Per, Max: most})
+	}
+	if _, err := rollout.NewLedger(budgets...); err != nil {
+		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "%v", err)
+	}
+	ctx = acting(ctx, store.Act{Namespace: in.Namespace, Action: "rollout.setbudgets", Object: in.Namespace, Detail: in.Body})
+	if err := s.engine.SetBudgets(ctx, in.Namespace, budgets...); err != nil {
+		return api.Page[api.RolloutBudget]{}, err
+	}
+	return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})
+}
