@@ -17,7 +17,7 @@ VERSION ?=
 # The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
 VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: help build tofu run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-check ui-shots clean deps
+.PHONY: help build tofu run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-test ui-check ui-shots clean deps
 
 help: ## this list
 	@echo 'Targets (make TARGET [VARIABLE=value]):'
@@ -95,6 +95,9 @@ ui-types: web/node_modules ## web/src/api: TypeScript types from the OpenAPI doc
 	@$(GO) run ./cmd/openapi > bin/openapi.json
 	@$(GO) run ./cmd/openapi -roles > web/src/api/roles.ts
 	@cd web && npx openapi-typescript ../bin/openapi.json -o src/api/schema.ts >/dev/null
+
+ui-test: web/node_modules ## the tests of the web UI that need no browser
+	@cd web && npm test --silent
 
 ui-check: ## whether the web UI's types and its build are current
 	@tools/uicheck

@@ -20,6 +20,17 @@ export interface Page {
 
 export const pages: Page[] = [
   { path: '/', title: 'Home', group: 'Work', key: 'h', load: () => import('./pages/home/Home') },
+  { path: '/catalogue', title: 'Catalogue', group: 'Work', key: 'c', perm: 'request.read', load: () => import('./pages/catalogue/Catalogue') },
+  { path: '/catalogue/:t/new', title: 'Order', perm: 'request.read', load: () => import('./pages/catalogue/Order') },
   { path: '/requests', title: 'Requests', group: 'Work', key: 'r', perm: 'request.read', count: 'requests', load: () => import('./pages/requests/Requests') },
+  { path: '/approvals', title: 'Approvals', group: 'Work', key: 'a', perm: 'run.read', count: 'approvals', load: () => import('./pages/approvals/Approvals') },
+  { path: '/runs', title: 'Runs', group: 'Run', key: 'w', perm: 'run.read', load: () => import('./pages/runs/Runs') },
+  { path: '/workflows', title: 'Workflows', group: 'Define', key: 't', perm: 'definition.read', load: () => import('./pages/workflows/Workflows') },
+  { path: '/workflows/:t', title: 'Workflow', perm: 'definition.read', load: () => import('./pages/workflows/Workflow') },
+  { path: '/resources', title: 'Resources', group: 'Define', perm: 'request.read', load: () => import('./pages/resources/Resources') },
+  { path: '/resources/:kind/:n', title: 'Resource', perm: 'request.read', load: () => import('./pages/resources/Resource') },
+  { path: '/services', title: 'Services', group: 'Watch', key: 's', load: () => import('./pages/services/Services') },
+  { path: '/audit', title: 'Audit', group: 'Watch', perm: 'audit.read', load: () => import('./pages/audit/Audit') },
+  { path: '/settings', title: 'Settings', group: 'Settings', load: () => import('./pages/settings/Settings') },
   { path: '/login', title: 'Log in', load: () => import('./pages/login/Login') },
 ]

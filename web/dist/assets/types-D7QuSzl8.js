@@ -1,0 +1,1 @@
+var e=[`pending`,`running`,`waiting`,`succeeded`,`failed`,`skipped`,`cancelled`],t=e=>e===`succeeded`||e===`failed`||e===`skipped`||e===`cancelled`;export{e as n,t};

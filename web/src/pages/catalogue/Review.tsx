@@ -1,0 +1,65 @@
+import type { Schemas } from '@/api/client'
+import { Json, Tag } from '@/kit'
+import { label, nameOf, ordered } from '@/views/form/model'
+import type { Schema } from '@/views/schema'
+
+/** Review is the plan as the server made it: the steps, the resource in full, and what is undone if a step fails. */
+export function Review({ plan, entry, params }: { plan: Schemas['RequestPlan']; entry: Schemas['Entry']; params: Record<string, unknown> }) {
+  return (
+    <>
+      <Values value={{ ...(entry.locked ?? {}), ...params }} locked={Object.keys(entry.locked ?? {})} of={(entry.schema ?? {}) as Schema} />
+      <section className="stack wide" aria-label="Steps">
+        <h3>
+          {plan.steps?.length ?? 0} steps of {plan.workflow} v{plan.version}
+        </h3>
+        <ol className="steps">
+          {(plan.steps ?? []).map((s, i) => (
+            <li key={s.path}>
+              <span className="no nums">{i + 1}</span>
+              <span>{s.title || s.path}</span>
+              {s.use && <Tag>{s.use}</Tag>}
+              {(s.when || s.undo) && (
+                <small>
+                  {s.when && (
+                    <>
+                      only where <code>{s.when}</code>
+                    </>
+                  )}
+                  {s.when && s.undo && ' · '}
+                  {s.undo && `taken back by ${s.undo} if the request fails`}
+                </small>
+              )}
+            </li>
+          ))}
+        </ol>
+      </section>
+      <details>
+        <summary>The resource in full, as every later step reads it</summary>
+        <Json value={plan.spec} label="Resource" />
+      </details>
+    </>
+  )
+}
+
+/** Values lists what was filled in, by the names of the fields. */
+export function Values({ value, locked, of }: { value: Record<string, unknown>; locked: string[]; of: Schema }) {
+  const schema = of.properties ?? {}
+  const order = ordered(of).map(([k]) => k)
+  const place = (k: string) => (order.includes(k) ? order.indexOf(k) : -1) // what is fixed stands on top
+  const all = Object.entries(value).sort(([a], [b]) => place(a) - place(b))
+  if (all.length === 0) return null
+  return (
+    <table className="values">
+      <tbody>
+        {all.map(([k, v]) => (
+          <tr key={k}>
+            <th scope="row">{nameOf(schema[k] ?? {}, k)}</th>
+            <td>
+              {label(v)} {typeof schema[k]?.['x-unit'] === 'string' && (schema[k]['x-unit'] as string)} {locked.includes(k) && <Tag>fixed</Tag>}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}

@@ -1,0 +1,85 @@
+import type { Run } from '@/api/types'
+
+/** The kinds of definitions, with what people call them. */
+export const kinds: Record<string, string> = { Workflow: 'Workflow', ResourceType: 'Resource type', Preset: 'Preset', TaskType: 'Task type' }
+
+/** pageOf is the page of a definition. */
+export function pageOf(d: { kind: string; name: string }): string {
+  return `/workflows/${encodeURIComponent(d.name)}${d.kind === 'Workflow' ? '' : `?kind=${d.kind}`}`
+}
+
+/** How often a workflow ran, of the runs that are known, and how it ended. */
+export interface Use {
+  runs: number
+  ended: number
+  good: number
+}
+
+/** used counts runs by workflow. */
+export function used(runs: Run[]): Map<string, Use> {
+  const out = new Map<string, Use>()
+  for (const r of runs) {
+    const u = out.get(r.workflow) ?? { runs: 0, ended: 0, good: 0 }
+    u.runs++
+    if (r.state === 'succeeded' || r.state === 'failed') u.ended++
+    if (r.state === 'succeeded') u.good++
+    out.set(r.workflow, u)
+  }
+  return out
+}
+
+const templates: Record<string, string> = {
+  Workflow: `kind: Workflow
+name: NAME
+title: What it does, in a line
+
+inputs:
+  type: object
+  required: [name]
+  properties:
+    name: { type: string, title: Name }
+
+tasks:
+  first:
+    title: What this step does
+    use: noop
+    with: { text: "Hello \${{ inputs.name }}" }
+
+outputs:
+  text: \${{ tasks.first.out.text }}
+`,
+  ResourceType: `kind: ResourceType
+name: NAME
+title: What people ask for
+description: What they get, in a line or two
+
+schema:
+  type: object
+  required: [name]
+  properties:
+    name: { type: string, title: Name }
+
+workflow: WORKFLOW
+inputs: { resource: "\${{ spec }}" }
+`,
+  Preset: `kind: Preset
+name: NAME
+of: RESOURCE-TYPE
+title: What people ask for
+set: {}
+`,
+  TaskType: `kind: TaskType
+name: NAME
+title: What it does
+`,
+}
+
+/** template is what a new definition begins with. */
+export function template(kind: string): string {
+  return templates[kind] ?? templates.Workflow!
+}
+
+/** nameIn finds the name that a text gives the definition; "" where it has none. */
+export function nameIn(text: string): string {
+  return /^name:\s*["']?([^\s"'#]+)/m.exec(text)?.[1] ?? ''
+}
