@@ -32,5 +32,7 @@ export const pages: Page[] = [
   { path: '/services', title: 'Services', group: 'Watch', key: 's', load: () => import('./pages/services/Services') },
   { path: '/audit', title: 'Audit', group: 'Watch', perm: 'audit.read', load: () => import('./pages/audit/Audit') },
   { path: '/settings', title: 'Settings', group: 'Settings', load: () => import('./pages/settings/Settings') },
+  { path: '/requests/:id', title: 'Request', perm: 'run.read', load: () => import('./pages/trace/RequestPage') },
+  { path: '/runs/:id', title: 'Run', perm: 'run.read', load: () => import('./pages/trace/RunPage') },
   { path: '/login', title: 'Log in', load: () => import('./pages/login/Login') },
 ]

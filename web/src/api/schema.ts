@@ -210,6 +210,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count what needs the caller and what runs. */
+        get: operations["home.counts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/definitions": {
         parameters: {
             query?: never;
@@ -319,6 +336,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/home": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what needs the caller, what runs, and how the installation does. */
+        get: operations["home.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/messages": {
         parameters: {
             query?: never;
@@ -364,6 +398,23 @@ export interface paths {
         put?: never;
         /** Report results and take work, waiting for some if there is none. */
         post: operations["task.poll"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say what is ready for workers and not taken, by pool. */
+        get: operations["run.queue"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -780,6 +831,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/runs/{id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say of every task that waits, in a run and its sub-runs, what it waits for. */
+        get: operations["run.why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/search": {
         parameters: {
             query?: never;
@@ -827,6 +895,23 @@ export interface paths {
         post?: never;
         /** Delete a secret. */
         delete: operations["secret.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count runs by state and by the hour they began in, oldest first. */
+        get: operations["run.stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -895,6 +980,23 @@ export interface paths {
         };
         /** Get everything a request caused as one timeline. */
         get: operations["trace.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/workflows/{name}/durations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say how long a workflow and its tasks usually take. */
+        get: operations["workflow.durations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1118,6 +1220,18 @@ export interface components {
             message?: string;
             repository: string;
         };
+        Counts: {
+            /** Format: int64 */
+            approvals: number;
+            /** Format: int64 */
+            down: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            requests: number;
+            /** Format: int64 */
+            runs: number;
+        };
         CreateNamespaceBody: {
             name: string;
             title?: string;
@@ -1172,8 +1286,14 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        Durations: {
+            expected?: components["schemas"]["Expected"];
+            tasks?: components["schemas"]["TaskDuration"][] | null;
+            workflow: string;
+        };
         Entry: {
             doc?: string;
+            expected?: components["schemas"]["Expected"];
             kind: string;
             locked?: {
                 [key: string]: unknown;
@@ -1200,6 +1320,14 @@ export interface components {
             trace: string;
             /** @description Always about:blank; kind says what it is */
             type: string;
+        };
+        Expected: {
+            /** Format: date-time */
+            ends?: string;
+            p50: string;
+            p90: string;
+            /** Format: int64 */
+            runs: number;
         };
         Failure: {
             details?: {
@@ -1258,6 +1386,10 @@ export interface components {
             to: string;
         };
         GraphNode: {
+            counts?: {
+                [key: string]: number;
+            };
+            critical?: boolean;
             group?: string;
             /** Format: int64 */
             h: number;
@@ -1273,6 +1405,15 @@ export interface components {
             /** Format: int64 */
             y: number;
         };
+        Health: {
+            down: components["schemas"]["Presence"][] | null;
+            hours: components["schemas"]["HourOfRuns"][] | null;
+            queue: components["schemas"]["PoolQueue"][] | null;
+            /** Format: int64 */
+            total: number;
+            /** Format: int64 */
+            up: number;
+        };
         HeartbeatBody: {
             tokens: string[];
             worker: string;
@@ -1280,6 +1421,20 @@ export interface components {
         HeartbeatOut: {
             cancel?: string[] | null;
             lost?: string[] | null;
+        };
+        Home: {
+            approvals: components["schemas"]["Approval"][] | null;
+            counts: components["schemas"]["Counts"];
+            failed: components["schemas"]["Request"][] | null;
+            health: components["schemas"]["Health"];
+            running: components["schemas"]["Run"][] | null;
+        };
+        HourOfRuns: {
+            /** Format: date-time */
+            at: string;
+            states?: {
+                [key: string]: number;
+            };
         };
         Link: {
             /** Format: date-time */
@@ -1372,6 +1527,10 @@ export interface components {
             cursor?: string;
             items: components["schemas"]["Found"][] | null;
         };
+        PageHourOfRuns: {
+            cursor?: string;
+            items: components["schemas"]["HourOfRuns"][] | null;
+        };
         PageMessage: {
             cursor?: string;
             items: components["schemas"]["Message"][] | null;
@@ -1379,6 +1538,10 @@ export interface components {
         PageNamespace: {
             cursor?: string;
             items: components["schemas"]["Namespace"][] | null;
+        };
+        PagePoolQueue: {
+            cursor?: string;
+            items: components["schemas"]["PoolQueue"][] | null;
         };
         PagePresence: {
             cursor?: string;
@@ -1446,6 +1609,17 @@ export interface components {
             assignments?: components["schemas"]["Assignment"][] | null;
             refused?: components["schemas"]["Refusal"][] | null;
         };
+        PoolQueue: {
+            /** Format: date-time */
+            oldest?: string;
+            pool: string;
+            /** Format: int64 */
+            queued: number;
+            run?: string;
+            /** Format: int64 */
+            taken: number;
+            task?: string;
+        };
         Presence: {
             host: string;
             id: string;
@@ -1469,14 +1643,20 @@ export interface components {
             message: string;
         };
         Reason: {
+            /** Format: int64 */
+            ahead?: number;
+            holders?: components["schemas"]["TaskRef"][] | null;
             key?: string;
             kind: string;
             pool?: string;
             run?: string;
+            /** Format: date-time */
+            seen?: string;
             task?: string;
             text: string;
             /** Format: date-time */
             until?: string;
+            who?: string[] | null;
         };
         Refusal: {
             kind: string;
@@ -1516,6 +1696,7 @@ export interface components {
         };
         RequestPlan: {
             entry: string;
+            expected?: components["schemas"]["Expected"];
             name: string;
             spec: unknown;
             steps: components["schemas"]["PlanStep"][] | null;
@@ -1565,6 +1746,8 @@ export interface components {
             task?: string;
         };
         Run: {
+            /** Format: date-time */
+            asOf?: string;
             counts?: {
                 [key: string]: number;
             };
@@ -1573,6 +1756,7 @@ export interface components {
             digest: string;
             /** Format: date-time */
             ended?: string;
+            expected?: components["schemas"]["Expected"];
             failure?: components["schemas"]["RunFail"];
             flags?: string[] | null;
             id: string;
@@ -1665,6 +1849,7 @@ export interface components {
             counts?: {
                 [key: string]: number;
             };
+            critical?: boolean;
             /** Format: date-time */
             ended?: string;
             failure?: components["schemas"]["Failure"];
@@ -1686,6 +1871,15 @@ export interface components {
             use?: string;
             vars?: unknown;
             worker?: string;
+        };
+        TaskDuration: {
+            /** Format: date-time */
+            ends?: string;
+            p50: string;
+            p90: string;
+            path: string;
+            /** Format: int64 */
+            runs: number;
         };
         TaskRef: {
             run: string;
@@ -1800,6 +1994,26 @@ export interface components {
             mail?: string;
             name: string;
             off?: boolean;
+        };
+        Why: {
+            flags?: string[] | null;
+            items: components["schemas"]["WhyItem"][] | null;
+            more?: boolean;
+            reason?: components["schemas"]["Reason"];
+            run: string;
+            state: string;
+        };
+        WhyItem: {
+            /** Format: int64 */
+            attempt?: number;
+            reasons: components["schemas"]["Reason"][] | null;
+            run: string;
+            /** Format: date-time */
+            since?: string;
+            state: string;
+            task: string;
+            title?: string;
+            use?: string;
         };
     };
     responses: never;
@@ -2277,6 +2491,38 @@ export interface operations {
             };
         };
     };
+    "home.counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counts"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "definition.list": {
         parameters: {
             query?: {
@@ -2648,6 +2894,38 @@ export interface operations {
             };
         };
     };
+    "home.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Home"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "notify.list": {
         parameters: {
             query?: {
@@ -2748,6 +3026,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PollOut"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "run.queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PagePoolQueue"];
                 };
             };
             /** @description What went wrong */
@@ -3156,6 +3466,10 @@ export interface operations {
                 request?: string;
                 /** @description Sub-runs of a run */
                 parent?: string;
+                /** @description Leave out runs that others call */
+                top?: boolean;
+                /** @description Only runs that go on */
+                active?: boolean;
             };
             header?: never;
             path: {
@@ -3231,6 +3545,8 @@ export interface operations {
     "run.get": {
         parameters: {
             query?: {
+                /** @description As of this event of the run, by its number; now by default */
+                at?: number;
                 /** @description How long to wait for the run to end before answering; at most 60s */
                 wait?: string;
             };
@@ -3380,7 +3696,10 @@ export interface operations {
     };
     "run.graph": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As of this event of the run, by its number; now by default */
+                at?: number;
+            };
             header?: never;
             path: {
                 /** @description Namespace, such as default */
@@ -3647,6 +3966,8 @@ export interface operations {
     "run.task": {
         parameters: {
             query: {
+                /** @description As of this event of the run, by its number; now by default */
+                at?: number;
                 /** @description Path of the task, such as build.apply or disks[data] */
                 path: string;
             };
@@ -3687,6 +4008,8 @@ export interface operations {
                 limit?: number;
                 /** @description The cursor of the page before; empty for the first */
                 cursor?: string;
+                /** @description As of this event of the run, by its number; now by default */
+                at?: number;
                 /** @description Only the children of this path; - means the top level */
                 parent?: string;
                 state?: "pending" | "running" | "waiting" | "succeeded" | "failed" | "skipped" | "cancelled";
@@ -3753,6 +4076,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "run.why": {
+        parameters: {
+            query?: {
+                /** @description As of this event of the run, by its number; now by default */
+                at?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Run ID */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
                 };
             };
             /** @description What went wrong */
@@ -3903,10 +4263,47 @@ export interface operations {
             };
         };
     };
+    "run.stats": {
+        parameters: {
+            query?: {
+                /** @description How far back; default 24 */
+                hours?: number;
+                /** @description Only of this workflow */
+                workflow?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageHourOfRuns"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     stream: {
         parameters: {
             query: {
-                /** @description run:ID, log:ID or events, up to 20; run:ID@N starts after number N */
+                /** @description run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts or presence, up to 20; run:ID@N starts after number N */
                 topic: string[];
                 /** @description The cursor of the last event seen; also Last-Event-ID */
                 after?: string;
@@ -4038,6 +4435,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TraceView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "workflow.durations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Name of the workflow */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Durations"];
                 };
             };
             /** @description What went wrong */

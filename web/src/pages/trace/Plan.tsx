@@ -1,0 +1,68 @@
+import { useQuery } from '@tanstack/react-query'
+import { client, type ApiError, type Schemas } from '@/api/client'
+import { useGet } from '@/api/hooks'
+import { Empty, Json, Loaded, Panel, Tag } from '@/kit'
+import { useNamespace } from '@/lib/me'
+import { CommitFiles } from './Detail'
+import { StateChip } from '@/kit'
+import { planPath, type Row } from './model'
+
+/** PlanTab is what a request is to do: its resource, the steps with what would undo them, and what it committed. */
+export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
+  const q = useGet('/v1/namespaces/{namespace}/requests/{id}', { path: { id: request } }, { enabled: !!request })
+  const commits = rows.filter((r) => r.kind === 'commit')
+  if (!request) return <Empty title="This run was started by itself">Only a request has a resource and a plan. The steps are in the graph.</Empty>
+  return (
+    <Loaded query={q} what="The request cannot be read">
+      {(r) => (
+        <div className="two">
+          <Steps request={r} rows={rows} />
+          <div className="tabpanel">
+            <Panel title="Resource">
+              <Json value={r.spec ?? r.params} label="Resource in the common format" />
+            </Panel>
+            {commits.map((c) => (
+              <Panel key={c.id} title={c.title}>
+                <CommitFiles row={c} />
+              </Panel>
+            ))}
+          </div>
+        </div>
+      )}
+    </Loaded>
+  )
+}
+
+function Steps({ request, rows }: { request: Schemas['Request']; rows: Row[] }) {
+  const ns = useNamespace()
+  const plan = useQuery<Schemas['RequestPlan'], ApiError>({
+    queryKey: ['plan', ns, request.id],
+    queryFn: async () => (await client.POST('/v1/namespaces/{namespace}/requests/plan', { params: { path: { namespace: ns } }, body: { entry: request.entry, params: request.params } })).data as Schemas['RequestPlan'],
+    retry: false,
+    staleTime: 60_000,
+  })
+  const state = new Map(rows.filter((r) => r.run === request.run && r.task).map((r) => [planPath(r.task!), r.state]))
+  return (
+    <Panel title="Steps" flush>
+      <Loaded query={plan} what="Its plan cannot be made anew">
+        {(p) => (
+          <>
+            {(p.steps ?? []).map((s) => (
+              <div key={s.path} className="planstep" style={{ paddingLeft: 12 + 18 * (s.path.split('.').length - 1) }}>
+                {state.get(s.path) && <StateChip state={state.get(s.path)!} />}
+                <span>{s.title || s.path}</span>
+                {s.use && <Tag>{s.use}</Tag>}
+                {s.when && (
+                  <span className="dim clip">
+                    when <code>{s.when}</code>
+                  </span>
+                )}
+                {s.undo && <span className="dim tlsum">undo: {s.undo}</span>}
+              </div>
+            ))}
+          </>
+        )}
+      </Loaded>
+    </Panel>
+  )
+}
