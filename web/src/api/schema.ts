@@ -245,6 +245,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/definitions/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Check workflows that need not be applied, and lay the plan of one out. */
+        post: operations["definition.graph"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/definitions/validate": {
         parameters: {
             query?: never;
@@ -275,6 +292,57 @@ export interface paths {
         post?: never;
         /** Withdraw a definition. Runs that pinned it finish. */
         delete: operations["definition.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/definitions/{kind}/{name}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compare two versions of a definition. */
+        get: operations["definition.diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/definitions/{kind}/{name}/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the definitions that use one. */
+        get: operations["definition.users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/definitions/{kind}/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions of a definition, newest first. */
+        get: operations["definition.versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -575,6 +643,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/rollout-budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List how much of each budget is used. */
+        get: operations["rollout.budgets"];
+        /** Set the budgets that the rollouts of a namespace share. */
+        put: operations["rollout.setbudgets"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List entities with their rollouts, by name. */
+        get: operations["rollout.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a rollout with its policy. */
+        get: operations["rollout.get"];
+        put?: never;
+        post?: never;
+        /** Forget an entity, its targets and its history. */
+        delete: operations["rollout.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what happened to a rollout, who wanted it and why, newest first. */
+        get: operations["rollout.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/orchestrate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Report targets, and get what they are to run. */
+        post: operations["rollout.orchestrate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set the policy of an entity, and make it where there is none. */
+        put: operations["rollout.policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the targets of an entity. */
+        get: operations["rollout.targets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/{verb}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set a version, pause, resume, abort, skip, promote, retry or mark. */
+        post: operations["rollout.command"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/runs": {
         parameters: {
             query?: never;
@@ -661,6 +867,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/runs/{id}/fork": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a run that goes on from an event of another one, keeping what had succeeded. */
+        post: operations["run.fork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/runs/{id}/graph": {
         parameters: {
             query?: never;
@@ -687,6 +910,23 @@ export interface paths {
         };
         /** Read the log of a run or task, in the order it arrived. */
         get: operations["log.read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/runs/{id}/log/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Find lines of a run's log that hold a text. */
+        get: operations["log.find"];
         put?: never;
         post?: never;
         delete?: never;
@@ -825,6 +1065,23 @@ export interface paths {
         put?: never;
         /** Undo what an ended run did, newest first. */
         post: operations["run.undo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/runs/{id}/variables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the values of a run: inputs, vars, outputs of tasks and secrets, with where each came from and which tasks read it. */
+        get: operations["run.variables"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -988,6 +1245,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/workflows/simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Play a workflow with sample values; nothing is done. */
+        post: operations["workflow.simulate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/workflows/{name}/durations": {
         parameters: {
             query?: never;
@@ -1005,6 +1279,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/workflows/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the last runs of a workflow by its tasks, with state and duration. */
+        get: operations["workflow.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/presence": {
         parameters: {
             query?: never;
@@ -1014,6 +1305,23 @@ export interface paths {
         };
         /** List services and workers with their last sign of life. */
         get: operations["presence.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the roles that can be granted, weakest first, with what each may do. */
+        get: operations["role.list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1166,6 +1474,9 @@ export interface components {
             grants?: components["schemas"]["Grant"][] | null;
             key: string;
             namespace: string;
+            references?: {
+                [key: string]: string;
+            };
             request?: string;
             requester: string;
             run: string;
@@ -1279,12 +1590,35 @@ export interface components {
             };
             name: string;
             namespace: string;
+            note?: string;
             publisher: string;
             role: string;
             source?: string;
             title?: string;
             /** Format: int64 */
             version: number;
+        };
+        Diff: {
+            /** Format: int64 */
+            added: number;
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            removed: number;
+            text: string;
+            /** Format: int64 */
+            to: number;
+        };
+        DraftGraph: {
+            graph?: components["schemas"]["Graph"];
+            problems: components["schemas"]["Problem"][] | null;
+            workflows: string[] | null;
+        };
+        DraftGraphBody: {
+            files: components["schemas"]["SourceFile"][];
+            /** @description Paths of groups to draw with what is inside, separated by commas */
+            open?: string;
+            workflow?: string;
         };
         Durations: {
             expected?: components["schemas"]["Expected"];
@@ -1357,6 +1691,24 @@ export interface components {
         FollowLinkBody: {
             secret: string;
         };
+        ForkBody: {
+            /**
+             * Format: int64
+             * @description The event of the run after which this one goes its own way; its last by default
+             */
+            at?: number;
+            /** @description Replaces the input of the task */
+            input?: unknown;
+            /** @description Replaces the inputs of the run, for what begins */
+            inputs?: unknown;
+            /** @description Path of a task to begin again, with all that comes after it; without, only what had not succeeded begins */
+            task?: string;
+        };
+        ForkOf: {
+            run: string;
+            /** Format: int64 */
+            seq: number;
+        };
         Found: {
             id: string;
             kind: string;
@@ -1390,10 +1742,13 @@ export interface components {
                 [key: string]: number;
             };
             critical?: boolean;
+            folded?: boolean;
             group?: string;
             /** Format: int64 */
             h: number;
             id: string;
+            /** Format: int64 */
+            inside?: number;
             kind: string;
             state?: string;
             title?: string;
@@ -1421,6 +1776,23 @@ export interface components {
         HeartbeatOut: {
             cancel?: string[] | null;
             lost?: string[] | null;
+        };
+        HistoryGrid: {
+            runs: components["schemas"]["HistoryRun"][] | null;
+            tasks: string[] | null;
+            workflow: string;
+        };
+        HistoryRun: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            ended?: string;
+            id: string;
+            state: string;
+            states: string;
+            took: number[] | null;
+            /** Format: int64 */
+            version?: number;
         };
         Home: {
             approvals: components["schemas"]["Approval"][] | null;
@@ -1455,12 +1827,36 @@ export interface components {
             task?: string;
             text: string;
         };
+        LogMatch: {
+            /** Format: int64 */
+            attempt?: number;
+            /** Format: int64 */
+            column: number;
+            /** Format: int64 */
+            length: number;
+            /** Format: int64 */
+            pos: number;
+            stream?: string;
+            task?: string;
+            text: string;
+        };
+        LogMatches: {
+            matches: components["schemas"]["LogMatch"][] | null;
+            /** Format: int64 */
+            next?: number;
+            /** Format: int64 */
+            scanned: number;
+            /** Format: int64 */
+            total: number;
+        };
         LogPage: {
             ended?: boolean;
             /** Format: int64 */
             last: number;
             lines: components["schemas"]["LogLine"][] | null;
             more?: boolean;
+            /** Format: int64 */
+            total: number;
         };
         LoginBody: {
             password: string;
@@ -1499,6 +1895,16 @@ export interface components {
             title?: string;
         };
         Nothing: Record<string, never>;
+        OrchestrateBody: {
+            /** @description Answer with all targets, at most 20000, not only those reported */
+            all?: boolean;
+            answers?: components["schemas"]["RolloutAnswer"][];
+            /** @description The targets to ask, where the policy leaves the choice to the controller */
+            chosen?: components["schemas"]["RolloutReport"][];
+            /** @description The targets that are not reported are alive and as they were */
+            others?: boolean;
+            reports?: components["schemas"]["RolloutReport"][];
+        };
         PageAct: {
             cursor?: string;
             items: components["schemas"]["Act"][] | null;
@@ -1555,6 +1961,26 @@ export interface components {
             cursor?: string;
             items: components["schemas"]["Resource"][] | null;
         };
+        PageRoleInfo: {
+            cursor?: string;
+            items: components["schemas"]["RoleInfo"][] | null;
+        };
+        PageRollout: {
+            cursor?: string;
+            items: components["schemas"]["Rollout"][] | null;
+        };
+        PageRolloutBudget: {
+            cursor?: string;
+            items: components["schemas"]["RolloutBudget"][] | null;
+        };
+        PageRolloutEntry: {
+            cursor?: string;
+            items: components["schemas"]["RolloutEntry"][] | null;
+        };
+        PageRolloutTarget: {
+            cursor?: string;
+            items: components["schemas"]["RolloutTarget"][] | null;
+        };
         PageRun: {
             cursor?: string;
             items: components["schemas"]["Run"][] | null;
@@ -1582,6 +2008,10 @@ export interface components {
         PageUser: {
             cursor?: string;
             items: components["schemas"]["User"][] | null;
+        };
+        PageVariable: {
+            cursor?: string;
+            items: components["schemas"]["Variable"][] | null;
         };
         PlanStep: {
             path: string;
@@ -1745,6 +2175,238 @@ export interface components {
             input?: unknown;
             task?: string;
         };
+        RoleInfo: {
+            name: string;
+            permissions: string[] | null;
+        };
+        Rollout: {
+            bad?: string[] | null;
+            /** Format: int64 */
+            batch?: number;
+            /** Format: date-time */
+            began?: string;
+            entity: string;
+            /** Format: int64 */
+            failed: number;
+            good?: string;
+            /** Format: date-time */
+            goodSince?: string;
+            namespace: string;
+            paused?: boolean;
+            pausedBy?: string;
+            /** Format: int64 */
+            pending: number;
+            policy?: components["schemas"]["RolloutPolicy"];
+            /** Format: date-time */
+            ready?: string;
+            rule?: string;
+            /** Format: int64 */
+            silent: number;
+            state: string;
+            /** Format: int64 */
+            succeeded: number;
+            /** Format: int64 */
+            targets: number;
+            /** Format: int64 */
+            untouched: number;
+            version?: string;
+            wanted?: string;
+            /** Format: int64 */
+            wave?: number;
+            /** Format: int64 */
+            waveSize?: number;
+            /** Format: int64 */
+            wavering: number;
+            /** Format: int64 */
+            waves?: number;
+            why?: string;
+        };
+        RolloutAnswer: {
+            detail?: string;
+            gate: string;
+            /** @enum {string} */
+            result: "pass" | "fail" | "unknown";
+            /**
+             * Format: int64
+             * @description As asked
+             */
+            wave?: number;
+        };
+        RolloutBudget: {
+            /** Format: int64 */
+            readonly changing?: number;
+            /** @description Labels that targets must have to count */
+            match?: {
+                [key: string]: string;
+            };
+            /** @description A count or a percentage */
+            max: string;
+            name: string;
+            /** @description A label, each value of which has a budget of this size */
+            per?: string;
+            /** Format: int64 */
+            readonly total?: number;
+            readonly value?: string;
+        };
+        RolloutBudgets: {
+            budgets: components["schemas"]["RolloutBudget"][];
+        };
+        RolloutCommand: {
+            version?: string;
+            why?: string;
+        };
+        RolloutEntry: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            code: string;
+            from: string;
+            /** Format: int64 */
+            seq: number;
+            text: string;
+            to: string;
+            version?: string;
+        };
+        RolloutFreeze: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            until: string;
+            why?: string;
+        };
+        RolloutGate: {
+            /** @description No answer in time is a failure, instead of waiting for a person */
+            breach?: boolean;
+            /** @description For how long the answer may be missing; default 10m */
+            deadline?: string;
+            name: string;
+            /** @description Asked all the time instead of once a wave */
+            watch?: boolean;
+        };
+        RolloutLimit: {
+            maxUnavailable?: string;
+            minHealthy?: string;
+            /** @description A label, or group, each value of which has this limit; default is all targets */
+            per?: string;
+        };
+        RolloutPlan: {
+            /** Format: int64 */
+            create?: number;
+            gates?: components["schemas"]["RolloutQuestion"][] | null;
+            /** Format: date-time */
+            next?: string;
+            proposed?: components["schemas"]["RolloutTargetName"][] | null;
+            retire?: components["schemas"]["RolloutTargetName"][] | null;
+            state: string;
+            targets: components["schemas"]["RolloutWanted"][] | null;
+            waiting?: string[] | null;
+        };
+        RolloutPolicy: {
+            /** @description How long a settled wave is watched */
+            bake?: string;
+            /** @description How many may be changing at one time; default 5%, with waves 100% */
+            batch?: string;
+            /** @description The controller chooses among the targets that are proposed */
+            choose?: boolean;
+            /** @description How long a version may take in all */
+            deadline?: string;
+            /** @description The same of the first wave */
+            firstBake?: string;
+            /** @description After how long without a word a target no longer exists; default 15m */
+            forget?: string;
+            freeze?: components["schemas"]["RolloutFreeze"][];
+            gates?: components["schemas"]["RolloutGate"][];
+            /** @description How long one that had succeeded may be unhealthy */
+            grace?: string;
+            /** @description How long a target may take to become healthy; default 10m */
+            limit?: string;
+            limits?: components["schemas"]["RolloutLimit"][];
+            /**
+             * @description What follows when too many failed; default is to roll back
+             * @enum {string}
+             */
+            onBreach?: "pause" | "stop" | "";
+            /** @enum {string} */
+            order?: "name" | "shuffle" | "";
+            /** @description Blue/green: new targets are made and old ones retired */
+            replace?: boolean;
+            /** @description How many may be going back at one time; default all, healthy ones within the limits */
+            rollbackBatch?: string;
+            /** @description After how long without a word nothing is known of a target; default 5m */
+            silence?: string;
+            /** @description How long a target must be healthy to have succeeded */
+            soak?: string;
+            /** @description A label, or group, over whose values waves are spread evenly */
+            spread?: string;
+            /**
+             * Format: double
+             * @description Percentage that must succeed; default 100
+             */
+            success?: number;
+            /** @description How many may fail, instead of success */
+            tolerate?: string;
+            /** @description Growing numbers of targets at which the rollout stops to look: 1, 10%, 50%; the last is 100% */
+            waves?: string[];
+        };
+        RolloutQuestion: {
+            gate: string;
+            /** Format: date-time */
+            until: string;
+            /** Format: int64 */
+            wave: number;
+        };
+        RolloutReport: {
+            /**
+             * Format: date-time
+             * @description When this was so; default now
+             */
+            at?: string;
+            /** @description The version that health is about, where the target could not get as far as running it */
+            attempted?: string;
+            gone?: boolean;
+            group?: string;
+            /**
+             * @description Default healthy
+             * @enum {string}
+             */
+            health?: "healthy" | "unhealthy" | "failed" | "unsure" | "";
+            /** @description Places the target: zone, rack, service */
+            labels?: {
+                [key: string]: string;
+            };
+            message?: string;
+            name: string;
+            /**
+             * Format: int32
+             * @description The higher, the earlier
+             */
+            priority?: number;
+            version?: string;
+        };
+        RolloutTarget: {
+            group?: string;
+            health: string;
+            /** Format: date-time */
+            heard?: string;
+            labels?: {
+                [key: string]: string;
+            };
+            message?: string;
+            name: string;
+            outcome: string;
+            silent?: boolean;
+            version?: string;
+            wanted?: string;
+        };
+        RolloutTargetName: {
+            group?: string;
+            name: string;
+        };
+        RolloutWanted: {
+            group?: string;
+            name: string;
+            version?: string;
+        };
         Run: {
             /** Format: date-time */
             asOf?: string;
@@ -1759,6 +2421,7 @@ export interface components {
             expected?: components["schemas"]["Expected"];
             failure?: components["schemas"]["RunFail"];
             flags?: string[] | null;
+            forkOf?: components["schemas"]["ForkOf"];
             id: string;
             inputs?: unknown;
             namespace: string;
@@ -1819,6 +2482,56 @@ export interface components {
             /** @description The out of the task that waits for it */
             data?: unknown;
             name: string;
+        };
+        SimulateBody: {
+            /** @description Workflows that are not applied, or differ from what is; published ones that they call are found */
+            files?: components["schemas"]["SourceFile"][];
+            /** @description What the workflow's inputs schema asks for; a sample by default */
+            inputs?: unknown;
+            /** @description What the run meets, as in a document of kind Test: mocks, fail, approvals, signals, cancel */
+            scenario?: unknown;
+            workflow?: string;
+        };
+        SimulatedMoment: {
+            at: string;
+            /** Format: int64 */
+            attempt?: number;
+            /** Format: int64 */
+            step: number;
+            task?: string;
+            text?: string;
+            type: string;
+        };
+        SimulatedTask: {
+            /** Format: int64 */
+            attempt?: number;
+            ended?: string;
+            failure?: components["schemas"]["Failure"];
+            input?: unknown;
+            output?: unknown;
+            path: string;
+            started?: string;
+            state: string;
+            undo?: string;
+            use?: string;
+            why?: string;
+        };
+        Simulation: {
+            duration: string;
+            failure?: components["schemas"]["RunFail"];
+            faults?: string[] | null;
+            flags?: string[] | null;
+            inputs?: unknown;
+            outputs?: unknown;
+            problems?: components["schemas"]["Problem"][] | null;
+            reason?: components["schemas"]["Reason"];
+            state?: string;
+            /** Format: int64 */
+            steps: number;
+            tasks: components["schemas"]["SimulatedTask"][] | null;
+            timeline: components["schemas"]["SimulatedMoment"][] | null;
+            undoable?: string[] | null;
+            workflow?: string;
         };
         SourceFile: {
             /** @description Name used in messages, such as vm.yaml */
@@ -1994,6 +2707,17 @@ export interface components {
             mail?: string;
             name: string;
             off?: boolean;
+        };
+        Variable: {
+            masked?: boolean;
+            name: string;
+            origin: string;
+            readers?: string[] | null;
+            /** Format: int64 */
+            size?: number;
+            state?: string;
+            task?: string;
+            value?: unknown;
         };
         Why: {
             flags?: string[] | null;
@@ -2600,6 +3324,42 @@ export interface operations {
             };
         };
     };
+    "definition.graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftGraphBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftGraph"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "definition.validate": {
         parameters: {
             query?: never;
@@ -2699,6 +3459,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "definition.diff": {
+        parameters: {
+            query?: {
+                /** @description A version; the one before To by default */
+                from?: number;
+                /** @description A version; the newest by default */
+                to?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                kind: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Diff"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "definition.users": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                kind: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageDefinition"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "definition.versions": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                kind: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageDefinition"];
                 };
             };
             /** @description What went wrong */
@@ -3453,6 +4330,376 @@ export interface operations {
             };
         };
     };
+    "rollout.budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRolloutBudget"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.setbudgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutBudgets"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRolloutBudget"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.list": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Nothing"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.history": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRolloutEntry"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.orchestrate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrchestrateBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutPlan"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutPolicy"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.targets": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+                /** @description Only of this group */
+                group?: string;
+                /** @description Only with this outcome */
+                outcome?: "untouched" | "pending" | "wavering" | "succeeded" | "failed" | "";
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRolloutTarget"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.command": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+                verb: "set-version" | "force" | "operate" | "pause" | "resume" | "abort" | "skip" | "promote" | "retry" | "mark-good" | "mark-bad";
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutCommand"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "run.list": {
         parameters: {
             query?: {
@@ -3694,11 +4941,57 @@ export interface operations {
             };
         };
     };
+    "run.fork": {
+        parameters: {
+            query?: {
+                /** @description How long to wait for the run to end before answering, such as 30s; at most 60s */
+                wait?: string;
+            };
+            header?: {
+                /** @description Makes repeating the call safe: the same key gives the same run */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description The run to begin from */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForkBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "run.graph": {
         parameters: {
             query?: {
                 /** @description As of this event of the run, by its number; now by default */
                 at?: number;
+                /** @description Paths of groups to draw with what is inside, separated by commas; an each and groups of more than 30 tasks are folded */
+                open?: string;
             };
             header?: never;
             path: {
@@ -3738,7 +5031,7 @@ export interface operations {
                 task?: string;
                 /** @description Only this attempt; 0 is all */
                 attempt?: number;
-                /** @description Pos of the last line already seen */
+                /** @description Pos of the last line already seen; to read from line N, give N-1 */
                 after?: number;
                 /** @description Only the last lines */
                 tail?: number;
@@ -3765,6 +5058,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "log.find": {
+        parameters: {
+            query: {
+                /** @description Text to look for */
+                q: string;
+                /** @description Tell capital letters from small ones */
+                case?: boolean;
+                /** @description From the end to the start */
+                back?: boolean;
+                /** @description Line to begin at, by its pos; the first, or the last with back, by default */
+                from?: number;
+                /** @description Path of a task; with its children. Empty is the whole run */
+                task?: string;
+                /** @description Only this attempt; 0 is all */
+                attempt?: number;
+                /** @description How many lines at most; default 200 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogMatches"];
                 };
             };
             /** @description What went wrong */
@@ -4076,6 +5417,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "run.variables": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageVariable"];
                 };
             };
             /** @description What went wrong */
@@ -4448,6 +5827,42 @@ export interface operations {
             };
         };
     };
+    "workflow.simulate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulateBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "workflow.durations": {
         parameters: {
             query?: never;
@@ -4482,6 +5897,43 @@ export interface operations {
             };
         };
     };
+    "workflow.history": {
+        parameters: {
+            query?: {
+                /** @description How many runs; default 50 */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Name of the workflow */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryGrid"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "presence.list": {
         parameters: {
             query?: never;
@@ -4498,6 +5950,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PagePresence"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "role.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageRoleInfo"];
                 };
             };
             /** @description What went wrong */
