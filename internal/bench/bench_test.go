@@ -22,7 +22,7 @@ func TestWorkloads(t *testing.T) {
 			t.Errorf("workloadOf(%s) = %d tasks, %d steps, %v; want %d, %d", name, w.tasks, w.steps, err, want.tasks, want.steps)
 			continue
 		}
-		docs, problems := document.Parse("bench", []byte(w.definition("bench.x", "bench", 100)))
+		docs, problems := document.Parse("bench", []byte(w.definition("bench.x", "bench", 32)))
 		if len(problems) > 0 {
 			t.Fatalf("definition of %s: %v", name, problems)
 		}

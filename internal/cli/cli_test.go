@@ -182,10 +182,12 @@ func TestCommandTree(t *testing.T) {
 	}
 	walk(l.root())
 	want := strings.Fields(`api apply approval/approve approval/list approval/reject audit/list catalogue completion
-		context/add context/list context/remove context/show context/use doctor event/tail file/get file/list file/put login logout logs
+		context/add context/list context/remove context/show context/use doctor event/tail file/get file/list file/put fsck login logout logs
 		namespace/create namespace/list open plan
 		request/approve request/cancel request/create request/files request/list request/plan request/reject request/resubmit request/retry request/show request/trace request/vars
 		resource/catalogue resource/history resource/list resource/show resource/types
+		rollout/abort rollout/force rollout/history rollout/list rollout/mark-bad rollout/mark-good rollout/operate rollout/pause rollout/promote rollout/resume
+		rollout/retry rollout/show rollout/skip rollout/start rollout/targets
 		run/cancel run/events run/fork run/graph run/list run/output run/retry run/show run/start run/task run/tasks run/tree run/undo run/why
 		schema secret/delete secret/list secret/set serve service/list status token/create token/list token/revoke
 		user/create user/delete user/list user/update version wait watch whoami worker
