@@ -32,13 +32,29 @@ type Site struct {
 func Serve(t testing.TB) *Site {
 	t.Helper()
 	token := identity.NewToken()
+	started := run(t, app.Config{AllowDial: []string{"127.0.0.0/8"}, Identity: identity.Config{AdminToken: token}})
+	s := &Site{t: t, Server: started.Address, sessions: map[string]string{}}
+	s.Admin = s.client(token)
+	s.Anna = s.person("anna", api.Operator)
+	s.Olga = s.person("olga", api.Admin)
+	return s
+}
+
+// fresh starts a server on which nobody can log in yet; it returns its address and the file of its
+// bootstrap token.
+func fresh(t testing.TB) (server, token string) {
+	t.Helper()
+	started := run(t, app.Config{})
+	return started.Address, started.BootstrapToken
+}
+
+// run runs a server on a folder and a port of its own until the test ends.
+func run(t testing.TB, c app.Config) app.Started {
+	t.Helper()
 	ready := make(chan app.Started, 1)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	c := app.Config{
-		Data: t.TempDir(), Listen: "127.0.0.1:0", AllowDial: []string{"127.0.0.0/8"}, Identity: identity.Config{AdminToken: token},
-		Ready: func(s app.Started) { ready <- s },
-	}
+	c.Data, c.Listen, c.Ready = t.TempDir(), "127.0.0.1:0", func(s app.Started) { ready <- s }
 	if testing.Verbose() {
 		c.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -49,18 +65,14 @@ func Serve(t testing.TB) *Site {
 			t.Errorf("the server ended with %v", err)
 		}
 	})
-	s := &Site{t: t, sessions: map[string]string{}}
 	select {
-	case started := <-ready:
-		s.Server = started.Address
+	case s := <-ready:
+		return s
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("the server did not start: %v", err)
 	}
-	s.Admin = s.client(token)
-	s.Anna = s.person("anna", api.Operator)
-	s.Olga = s.person("olga", api.Admin)
-	return s
+	panic("not reached")
 }
 
 func (s *Site) client(token string) *sdk.Client {

@@ -5,7 +5,7 @@ const pad = (n: number) => String(n).padStart(2, '0')
 /** duration writes milliseconds as 0.4s, 18s, 4m 41s, 2h 05m, 3d 4h. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms) || ms < 0) return ''
-  if (ms < 950) return `${(ms / 1000).toFixed(ms < 95 ? 2 : 1).replace(/0$/, '').replace(/\.$/, '') || '0'}s`
+  if (ms < 950) return `${Number((ms / 1000).toFixed(ms < 95 ? 2 : 1))}s`
   const s = Math.round(ms / 1000)
   if (s < 60) return `${s}s`
   const m = Math.floor(s / 60)

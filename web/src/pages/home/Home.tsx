@@ -37,7 +37,7 @@ export function needs(approvals: Approval[], requests: TaskRequest[]): Need[] {
       text: a.text || `${a.workflow}: ${a.task}`,
       why: `asked for by ${person(a.requester)}`,
       at: a.asked,
-      to: `/runs/${a.run}?task=${encodeURIComponent(a.task)}`,
+      to: `/runs/${a.run}?row=${encodeURIComponent(`${a.run}/${a.task}`)}`,
       verb: 'Decide',
     })),
     ...requests.map((r) => ({

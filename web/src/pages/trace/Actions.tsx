@@ -36,7 +36,7 @@ export function Actions({ view, run }: { view: TraceView; run: Schemas['Run'] | 
         </Button>
       )}
       {(state === 'failed' || state === 'cancelled') && (
-        <Button perm="run.retry" kind="primary" off={none} busy={retry.isPending} onClick={() => retry.mutate({ path: { id }, body: {} })}>
+        <Button perm="run.retry" off={none} busy={retry.isPending} onClick={() => retry.mutate({ path: { id }, body: {} })}>
           {state === 'failed' ? 'Retry failed' : 'Retry'}
         </Button>
       )}
@@ -72,12 +72,12 @@ export function Actions({ view, run }: { view: TraceView; run: Schemas['Run'] | 
 }
 
 /** RetryButtons retry a task that failed: as it was, or with another input. */
-export function RetryButtons({ run, task, input }: { run: string; task: string; input?: unknown }) {
+export function RetryButtons({ run, task, input, first }: { run: string; task: string; input?: unknown; first?: boolean }) {
   const [edit, setEdit] = useState(false)
   const retry = useAction(`${runs}/retry`, { done: 'It is tried again from here', refresh: [runs] })
   return (
     <div className="filters">
-      <Button perm="run.retry" kind="primary" busy={retry.isPending} onClick={() => retry.mutate({ path: { id: run }, body: { task } })}>
+      <Button perm="run.retry" kind={first ? 'primary' : 'plain'} busy={retry.isPending} onClick={() => retry.mutate({ path: { id: run }, body: { task } })}>
         Retry from here
       </Button>
       <Button perm="run.edit" off={input === undefined ? 'its input is not known' : undefined} onClick={() => setEdit(true)}>

@@ -1,11 +1,12 @@
 import { useState, type ReactNode } from 'react'
 import { useGet } from '@/api/hooks'
-import { Empty, Facts, Id, Json, LinkButton, Loaded, StateChip, Tabs, Time, Took, type Tab } from '@/kit'
+import { Empty, Facts, Id, Json, Loaded, StateChip, Tabs, Time, Took, type Tab } from '@/kit'
 import { person } from '@/lib/format'
 import { Link, useQueryParam } from '@/lib/router'
 import { kindWord, taskOf, type Row } from './model'
 import { LogView } from './LogView'
 import { RetryButtons } from './Actions'
+import { Decide } from './Decide'
 import { WhyWaiting } from './Why'
 
 /** Detail says all there is about the row that is selected. */
@@ -49,11 +50,7 @@ export function Detail({ row, at }: { row: Row; at: number }) {
           </p>
         )}
         {row.run && row.state === 'waiting' && <WhyWaiting run={row.run} task={row.task ?? ''} reason={row.reason} />}
-        {row.kind === 'approval' && row.state === 'waiting' && task && (
-          <LinkButton kind="primary" to={`/approvals?run=${encodeURIComponent(task.run)}&task=${encodeURIComponent(task.path)}`}>
-            Decide
-          </LinkButton>
-        )}
+        {row.kind === 'approval' && row.state === 'waiting' && task && <Decide id={task.run} task={task.path} />}
         {task ? <TaskTabs key={row.id} row={row} run={task.run} path={task.path} attempt={task.attempt} at={at} /> : row.kind === 'commit' ? <CommitFiles row={row} /> : null}
       </div>
     </section>

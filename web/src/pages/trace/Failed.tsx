@@ -30,7 +30,7 @@ export function Failed({ rows, onShow }: { rows: Row[]; onShow: (id: string) => 
       </div>
       <div className="actions">
         <Button onClick={() => onShow(row.id)}>Show it</Button>
-        <RetryButtons run={run} task={task} {...(detail.data?.input === undefined ? {} : { input: detail.data.input })} />
+        <RetryButtons first run={run} task={task} {...(detail.data?.input === undefined ? {} : { input: detail.data.input })} />
       </div>
     </div>
   )

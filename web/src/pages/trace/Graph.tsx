@@ -79,7 +79,7 @@ function Drawing({ plan, run, selected, onSelect }: { plan: Plan; run: string; s
     if (fitted.current || !size.w) return
     fitted.current = true
     // What is too large to be read as a whole begins at its start.
-    if (plan.width > size.w * 2.5 || plan.height > size.h * 4) setView({ x: 16, y: 16, zoom: 1 })
+    if (plan.width * 0.65 > size.w || plan.height * 0.5 > size.h) setView({ x: 16, y: 16, zoom: Math.max(0.65, Math.min(1, (size.w - 32) / plan.width)) })
     else fit()
   }, [size.w, fit])
   const centre = useCallback((n: Node) => setView((v) => ({ ...v, x: size.w / 2 - (n.x + n.w / 2) * v.zoom, y: size.h / 2 - (n.y + Math.min(n.h, 80) / 2) * v.zoom })), [size.w, size.h])

@@ -86,7 +86,7 @@ export function LogView({ run, task = '', attempt = 0, height, full }: LogViewPr
         aria-live="off"
         aria-label="Log"
         tabIndex={0}
-        style={{ height }}
+        style={{ height: full ? height : `min(${height}, ${virtual.getTotalSize() + 2}px)` }}
         onScroll={(e) => {
           const b = e.currentTarget
           setFollow(b.scrollTop + b.clientHeight >= b.scrollHeight - 20)

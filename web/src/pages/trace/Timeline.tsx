@@ -75,7 +75,7 @@ export function Timeline({ view, selected, onSelect, onOpen }: TimelineProps) {
         )}
         <span className="dim tlsum">one trace: {[`${rows.filter((r) => r.kind === 'run').length} run${view.runs === 1 ? '' : 's'}`, ...summary].join(', ')}</span>
       </div>
-      <div ref={box} role="table" aria-label="Timeline" aria-rowcount={list.length} className="tl" onKeyDown={keys} style={{ height: virtual.getTotalSize() }}>
+      <div ref={box} role="treegrid" aria-label="Timeline" aria-rowcount={list.length} className="tl" onKeyDown={keys} style={{ height: virtual.getTotalSize() }}>
         {virtual.getVirtualItems().map((v) => {
           const s = list[v.index]
           return (
@@ -138,8 +138,8 @@ function TimelineRow({ s, index, y, from, to, now, usual, selected, onSelect, on
   const name = r.kind === 'attempt' ? `${r.title || 'attempt'}${r.failure ? `: ${r.failure}` : ''}` : r.title
   const select = () => (more ? void open(r.parent ?? '') : onSelect(r.id))
   return (
-    <div role="row" aria-level={r.depth + 1} aria-rowindex={index + 1} aria-selected={selected} data-state={r.state} className="tlrow" style={{ transform: `translateY(${y}px)` }} onClick={select}>
-      <div role="cell" className="tlname" style={{ paddingLeft: 8 + 18 * r.depth }}>
+    <div role="row" aria-level={r.depth + 1} aria-rowindex={index + 1} aria-selected={selected} aria-expanded={s.opens ? s.open : undefined} data-state={r.state} className="tlrow" style={{ transform: `translateY(${y}px)` }} onClick={select}>
+      <div role="gridcell" className="tlname" style={{ paddingLeft: 8 + 18 * r.depth }}>
         {s.opens || folded ? (
           <button
             type="button"
@@ -161,16 +161,16 @@ function TimelineRow({ s, index, y, from, to, now, usual, selected, onSelect, on
           {more ? `${r.more ?? ''} more: ${busy ? 'reading…' : 'show them'}` : name}
           <span className="vh">, {r.state}</span>
         </button>
-        {!more && <Tag>{kindWord(r)}</Tag>}
+        {!more && r.kind !== 'attempt' && <Tag>{kindWord(r)}</Tag>}
         {r.kind === 'each' && r.counts && <Counts counts={r.counts} />}
       </div>
-      <div role="cell" className="tlbar" aria-hidden>
+      <div role="gridcell" className="tlbar" aria-hidden>
         {!more &&
           bars(r, s.opens || folded, from, to, now, usual).map((b, i) => (
             <span key={i} className={`b ${b.kind}`} data-state={b.kind === 'wait' ? 'waiting' : undefined} style={{ left: `${b.left}%`, width: `max(3px, ${b.width}%)` }} />
           ))}
       </div>
-      <div role="cell" className="tltook nums">
+      <div role="gridcell" className="tltook nums">
         {Number.isNaN(t) ? usual > 0 && r.state === 'pending' && `~${duration(usual)}` : duration(t)}
       </div>
     </div>

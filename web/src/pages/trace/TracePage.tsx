@@ -115,9 +115,9 @@ function Whole({ id, kind, view, onOpen }: { id: string; kind: 'request' | 'run'
         {['graph', 'logs', 'variables', 'events'].includes(tab) && <Chooser rows={rows} runs={runs} run={run} />}
         {['graph', 'variables'].includes(tab) && run && <AsOf seq={(at ? q.data?.seq : shownRun.data?.seq) ?? 0} at={at} asOf={shownRun.data?.asOf} />}
         {tab === 'graph' || tab === 'timeline' ? (
-          <div className="tracebody">
+          <div className={`tracebody ${tab === 'graph' && !picked ? 'alone' : ''}`}>
             {tab === 'graph' ? run ? <GraphTab key={run} run={run} at={at} selected={selected} onSelect={select} /> : <NoRun /> : <Timeline view={view} selected={row?.id ?? ''} onSelect={select} onOpen={onOpen} />}
-            {row && <Detail key={row.id} row={row} at={tab === 'graph' ? at : 0} />}
+            {row && (tab === 'timeline' || picked) && <Detail key={row.id} row={row} at={tab === 'graph' ? at : 0} />}
           </div>
         ) : tab === 'plan' ? (
           <PlanTab request={view.request ?? ''} rows={rows} />

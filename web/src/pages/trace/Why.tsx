@@ -36,7 +36,10 @@ function Says({ r }: { r: Reason }) {
 export function WhyWaiting({ run, task = '', reason }: { run: string; task?: string; reason?: Reason | undefined }) {
   const q = useGet('/v1/namespaces/{namespace}/runs/{id}/why', { path: { id: run } }, { retry: false })
   const items = (q.data?.items ?? []).filter((i) => !task || i.task === task || i.run !== run)
-  const all = items.length ? items.flatMap((i) => (i.reasons ?? []).map((r) => ({ i, r }))) : []
+  // What merely comes after something else that waits explains nothing; it is told where nothing else is.
+  const told = items.flatMap((i) => (i.reasons ?? []).map((r) => ({ i, r })))
+  const roots = told.filter(({ r }) => r.kind !== 'after' && r.kind !== 'run')
+  const all = roots.length ? roots : told
   return (
     <div className="banner" data-state="waiting">
       <Glyph state="waiting" />
