@@ -212,7 +212,7 @@ var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
 	WorkflowHistory, ListRoles, GraphDefinition, SimulateWorkflow, DefinitionVersions, DiffDefinition, DefinitionUsers, ListVariables, FindLog,
 	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
-	RunWhy, WorkflowDurations, ForkRun,
+	RunWhy, WorkflowDurations, ForkRun, ExportRun,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
 	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,

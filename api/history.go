@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"time"
 
 	"tutti/bus"
@@ -68,8 +69,35 @@ type WhyItem struct {
 	Reasons []Reason  `json:"reasons"`
 }
 
+// ExportRunIn asks for a part of what is stored of a run.
+type ExportRunIn struct {
+	NS
+	ID    RunID `path:"id"`
+	After int64 `query:"after" doc:"Number of the last event of the part before; 0 is the first part" minimum:"0"`
+}
+
+// RunExport is a part of what is stored of a run, enough to show it elsewhere as of each of its events.
+// Secrets are in none of it, nor what a worker proves its claims with.
+type RunExport struct {
+	Run Run `json:"run"`
+	// Definition is the document that the run is pinned to; only in the first part.
+	Definition json.RawMessage `json:"definition,omitempty"`
+	Journal    []JournalRow    `json:"journal"`
+	// Next is the After of the next part; 0 at the end.
+	Next int64 `json:"next,omitempty"`
+}
+
+// JournalRow is what one command decided: its events, in the form that the engine stores them in.
+type JournalRow struct {
+	Seq    int64           `json:"seq"` // number of the last of them
+	At     int64           `json:"at"`  // microseconds since 1970
+	Events json.RawMessage `json:"events"`
+}
+
 // The methods that answer what comes next, and when.
 var (
+	ExportRun = bus.Method[ExportRunIn, RunExport]{Name: "run.export", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/export", Perm: "run.read",
+		Doc: "Read what is stored of a run, part by part, to look at it elsewhere."}
 	RunWhy = bus.Method[RunIn, Why]{Name: "run.why", HTTP: "GET /v1/namespaces/{namespace}/runs/{id}/why", Perm: "run.read",
 		Doc: "Say of every task that waits, in a run and its sub-runs, what it waits for."}
 	WorkflowDurations = bus.Method[DurationsIn, Durations]{Name: "workflow.durations", HTTP: "GET /v1/namespaces/{namespace}/workflows/{name}/durations", Perm: "run.read",

@@ -151,6 +151,7 @@ func (l *line) workflowSimulate() *cobra.Command {
 	f.StringVar(&s.scenario, "scenario", "", "a test file, for its mocks, approvals and signals")
 	f.StringVar(&s.test, "test", "", "which test of that file; default the first")
 	f.StringVar(&s.recorded, "recorded", "", "a file with a recorded run, which stands in for mocks")
+	f.StringVar(&s.recorded, "from-run", "", "the same, of the file of tutti run export")
 	f.StringArrayVar(&s.fail, "fail", nil, "TASK=N lets the first N attempts of a task fail; may be repeated")
 	f.StringVar(&s.crash, "crash", "", "everywhere: let the engine lose its memory before every command")
 	f.StringVar(&s.cancelAt, "cancel-at", "", "cancel after so many steps (12), or so long (90s)")

@@ -16,12 +16,13 @@ import (
 	"tutti/internal/cli/live"
 	"tutti/internal/cli/output"
 	"tutti/internal/cli/params"
+	"tutti/internal/workflow/simulate"
 )
 
 func (l *line) runCommands() *cobra.Command {
 	return l.group("run", "Start workflows, and look into what runs",
 		"  tutti run start vm.build -p name=web --wait\n  tutti run tree run_7k2m",
-		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runWhy(), l.runEvents(), l.runOutput(), l.runGraph(),
+		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runWhy(), l.runEvents(), l.runExport(), l.runOutput(), l.runGraph(),
 		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runFork(), l.runUndo())
 }
 
@@ -144,15 +145,14 @@ func (l *line) runList() *cobra.Command {
 }
 
 func (l *line) runShow() *cobra.Command {
-	var m api.Moment
-	cmd := l.onRun("show ID", "Show a run", func(ctx context.Context, id api.RunID) error {
-		r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
+	var v looked
+	return l.onLooked("show [ID]", "Show a run", &v, func(ctx context.Context, id api.RunID, e *simulate.ExportedRun, _ []string) error {
+		r, err := l.runOf(ctx, id, e, v)
 		if err != nil {
 			return err
 		}
 		return l.printRun(r)
 	})
-	return atFlag(cmd, &m)
 }
 
 // atFlag adds --at, for commands that can show the past of a run.
@@ -163,9 +163,9 @@ func atFlag(cmd *cobra.Command, m *api.Moment) *cobra.Command {
 
 func (l *line) runTree() *cobra.Command {
 	var open bool
-	var m api.Moment
-	cmd := l.onRun("tree ID", "Draw a run as it stands", func(ctx context.Context, id api.RunID) error {
-		s, err := l.lookAt(ctx, id, m)
+	var v looked
+	cmd := l.onLooked("tree [ID]", "Draw a run as it stands", &v, func(ctx context.Context, id api.RunID, e *simulate.ExportedRun, _ []string) error {
+		s, err := l.lookAt(ctx, id, e, v)
 		if err != nil {
 			return err
 		}
@@ -175,20 +175,20 @@ func (l *line) runTree() *cobra.Command {
 		return l.drawOnce(s, open)
 	})
 	cmd.Flags().BoolVar(&open, "open", false, "do not fold what has ended well")
-	return atFlag(cmd, &m)
+	return cmd
 }
 
 // lookAt returns a run as it stands, or as it stood after an event; what its sub-runs were then is left out.
-func (l *line) lookAt(ctx context.Context, id api.RunID, m api.Moment) (*live.Snapshot, error) {
-	if m.At == 0 {
+func (l *line) lookAt(ctx context.Context, id api.RunID, e *simulate.ExportedRun, v looked) (*live.Snapshot, error) {
+	if v.At == 0 && e == nil {
 		return l.look(ctx, id, 0)
 	}
-	r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
+	r, err := l.runOf(ctx, id, e, v)
 	if err != nil {
 		return nil, err
 	}
 	s := &live.Snapshot{Run: r}
-	s.Tasks, err = l.tasks(ctx, api.ListTasksIn{ID: id, Moment: m})
+	s.Tasks, err = l.tasksOf(ctx, e, api.ListTasksIn{ID: id, Moment: v.Moment})
 	return s, err
 }
 
@@ -207,15 +207,15 @@ func (l *line) drawOnce(s *live.Snapshot, open bool) error {
 
 func (l *line) runTasks() *cobra.Command {
 	var state, parent string
-	var m api.Moment
-	cmd := l.onRun("tasks ID", "List the tasks of a run, in the order of the plan", func(ctx context.Context, id api.RunID) error {
-		tasks, err := l.tasks(ctx, api.ListTasksIn{ID: id, State: api.State(state), Parent: parent, Moment: m})
+	var v looked
+	cmd := l.onLooked("tasks [ID]", "List the tasks of a run, in the order of the plan", &v, func(ctx context.Context, id api.RunID, e *simulate.ExportedRun, _ []string) error {
+		tasks, err := l.tasksOf(ctx, e, api.ListTasksIn{ID: id, State: api.State(state), Parent: parent, Moment: v.Moment})
 		if err != nil {
 			return err
 		}
 		var now time.Time
-		if m.At > 0 {
-			r, err := call(ctx, l, api.GetRun, api.GetRunIn{ID: id, Moment: m})
+		if v.At > 0 || e != nil {
+			r, err := l.runOf(ctx, id, e, v)
 			if err != nil {
 				return err
 			}
@@ -225,17 +225,16 @@ func (l *line) runTasks() *cobra.Command {
 	})
 	cmd.Flags().StringVar(&state, "state", "", "only in this state")
 	cmd.Flags().StringVar(&parent, "parent", "", "only the children of this path, - is the top level")
-	return atFlag(cmd, &m)
+	return cmd
 }
 
 func (l *line) runTask() *cobra.Command {
-	var m api.Moment
-	cmd := l.command("task ID PATH", "Show a task of a run with its input, output and attempts", func(ctx context.Context, args []string) error {
-		id, err := l.runID(ctx, args[0])
-		if err != nil {
-			return err
+	var v looked
+	return l.onLooked("task [ID] PATH", "Show a task of a run with its input, output and attempts", &v, func(ctx context.Context, id api.RunID, e *simulate.ExportedRun, args []string) error {
+		if len(args) != 1 {
+			return usage("which task?").WithHint("give its path; see: tutti run tasks %s", id)
 		}
-		t, err := call(ctx, l, api.GetTask, api.GetTaskIn{ID: id, Path: args[1], Moment: m})
+		t, err := l.taskOf(ctx, id, e, args[0], v)
 		if err != nil {
 			return err
 		}
@@ -264,8 +263,6 @@ func (l *line) runTask() *cobra.Command {
 		}
 		return output.One(l.printer(), t, facts, t.Path)
 	})
-	cmd.ValidArgsFunction = l.complete(l.runIDs)
-	return atFlag(cmd, &m)
 }
 
 // attempts is like "1 failed 19s: unreachable; 2 running 33s".

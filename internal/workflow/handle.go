@@ -28,6 +28,7 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.GetTask.Handle(ctx, b, s.task),
 		api.RunEvents.Handle(ctx, b, with(e, s.events)),
 		api.RunGraph.Handle(ctx, b, s.graph),
+		api.ExportRun.Handle(ctx, b, s.export),
 		api.ForkRun.Handle(ctx, b, with(e, s.fork)),
 		api.RunWhy.Handle(ctx, b, with(e, s.why)),
 		api.WorkflowDurations.Handle(ctx, b, s.durations),

@@ -89,6 +89,14 @@ var functions = map[string]function{
 	"values":    {1, 1, values},
 	"toPairs":   {1, 1, toPairs},
 	"fromPairs": {1, 1, fromPairs},
+	"lookup":    {2, 3, lookup},
+
+	"semver":        {1, 1, semver},
+	"semverCompare": {2, 2, semverCompare},
+	"semverIn":      {2, 2, semverIn},
+	"cidr":          {1, 1, cidr},
+	"cidrHas":       {2, 2, cidrHas},
+	"cidrHost":      {2, 2, cidrHost},
 }
 
 // paid charges for a text that was made.
