@@ -17,6 +17,7 @@ import (
 	"tutti/internal/task/vspheretask"
 	"tutti/internal/terraform"
 	"tutti/internal/terraform/tfcli"
+	"tutti/internal/terraform/tfe"
 	"tutti/sdk"
 )
 
@@ -66,7 +67,7 @@ func Types(d Deps) task.Registry {
 // terraforms returns the task types of Terraform, with its drivers.
 func terraforms(d Deps) []sdk.TaskType {
 	return terraformtask.New(terraformtask.Deps{
-		Drivers: terraform.Drivers{"cli": tfcli.New(d.Terraform)},
+		Drivers: terraform.Drivers{"cli": tfcli.New(d.Terraform), "tfe": tfe.New(tfe.Config{Dial: d.Guard.DialContext})},
 		Source:  terraformtask.NewSource(d.Bus, d.Guard),
 	})
 }

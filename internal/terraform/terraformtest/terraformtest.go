@@ -215,10 +215,12 @@ func life(t *testing.T, w world) {
 	if b, _ := json.Marshal(p); bytes.Contains(b, []byte("sesame")) {
 		t.Errorf("the plan shows what is sensitive: %s", b)
 	}
-	if twin := w.planned(t, w.start(t, id, "twin")); twin.Digest != p.Digest {
-		t.Errorf("a second plan of the same effects has digest %s; want %s", twin.Digest, p.Digest)
-	} else if err := w.Cancel(t.Context(), w.name, w.start(t, id, "twin")); err != nil {
+	if err := w.Cancel(t.Context(), w.name, h); err != nil {
 		t.Errorf("Cancel of a plan that waits = %v", err)
+	}
+	h = w.start(t, id, "twin")
+	if twin := w.planned(t, h); twin.Digest != p.Digest {
+		t.Errorf("a second plan of the same effects has digest %s; want %s", twin.Digest, p.Digest)
 	}
 	if a, err := w.apply(t, h); err != nil || a.Added != 2 {
 		t.Fatalf("apply = %+v, %v", a, err)
