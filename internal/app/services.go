@@ -96,7 +96,7 @@ func (p *platform) gateway(d service.Deps) (service.Service, error) {
 		}
 	}
 	return gateway.New(gateway.Config{
-		Listener: p.listener, Secure: p.c.Secure, Blobs: p.blobs, MaxFile: p.c.MaxFile, Services: names, Durability: p.c.durability(),
+		Listener: p.listener, Secure: p.c.Secure, Blobs: p.blobs, Repositories: p.path("repositories"), MaxFile: p.c.MaxFile, Services: names, Durability: p.c.durability(),
 	}, d)
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	Secure bool
 	// Blobs keeps the content of files.
 	Blobs blob.Store
+	// Repositories is the folder of the git repositories, NAMESPACE/NAME.git; "" serves none.
+	Repositories string
 	// MaxFile bounds an uploaded file, in bytes; 0 is 256 MiB.
 	MaxFile int64
 	// Services are the services whose events and audit trail can be read, and that must answer for

@@ -89,6 +89,8 @@ func (g *Gateway) own() error {
 		{uploadRoute, "file.write", g.upload},
 		{downloadRoute, "file.read", g.download},
 		{streamRoute, "run.read", g.stream},
+		{refsRoute, "request.read", g.refs},
+		{packRoute, "request.read", g.pack},
 		{assetRoute, bus.Open, asset},
 		{"GET /healthz", bus.Open, g.healthz},
 		{"GET /readyz", bus.Open, g.readyz},
@@ -118,6 +120,9 @@ func (g *Gateway) handle(pattern, perm string, h handler) (err error) {
 		return fmt.Errorf("the route %s would need no authentication, and is no exception", pattern)
 	case perm != bus.Open:
 		h = g.authenticated(h)
+	}
+	if pattern == refsRoute || pattern == packRoute {
+		h = basic(h)
 	}
 	defer func() {
 		if p := recover(); p != nil { // how ServeMux refuses a route that conflicts with another

@@ -231,6 +231,9 @@ func (l *line) pull(ctx context.Context, tr transport.Transport, ep *transport.E
 		return err
 	}
 	req := packp.NewUploadPackRequestFromCapabilities(refs.Capabilities)
+	// Without progress and messages in between, which nobody would read.
+	req.Capabilities.Delete(capability.Sideband)
+	req.Capabilities.Delete(capability.Sideband64k)
 	if req.Wants = wants; wants == nil {
 		for name, h := range refs.References {
 			if strings.HasPrefix(name, "refs/heads/") {
