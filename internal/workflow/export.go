@@ -42,7 +42,7 @@ func (s *Service) export(ctx context.Context, in api.ExportRunIn) (out api.RunEx
 		for i := range events {
 			events[i].Claim = "" // whoever has it can speak for the worker
 		}
-		raw, err := encode(events)
+		raw, err := core.AppendEvents(nil, events)
 		size += len(raw)
 		out.Journal = append(out.Journal, api.JournalRow{Seq: seq, At: at, Events: raw})
 		return err
