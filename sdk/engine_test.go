@@ -48,6 +48,11 @@ func newEngine() *engine {
 func (e *engine) add(a api.Assignment) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.put(a)
+}
+
+// put is add for who holds the lock, so that several arrive at once.
+func (e *engine) put(a api.Assignment) string {
 	e.next++
 	a.Token = fmt.Sprintf("token%d", e.next)
 	if a.Task == "" {

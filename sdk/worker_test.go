@@ -82,10 +82,12 @@ func TestWorkerNeverTakesMoreThanSlots(t *testing.T) {
 		gate <- struct{}{}
 		return sdk.Done(nil), nil
 	}, func(t *testing.T, e *engine, _ func()) {
-		e.lock(func() { e.delay = 5 * time.Millisecond }) // what finishes meanwhile is reported together
-		for range 100 {
-			e.add(api.Assignment{Type: "do"})
-		}
+		e.lock(func() {
+			e.delay = 5 * time.Millisecond // what finishes meanwhile is reported together
+			for range 100 {
+				e.put(api.Assignment{Type: "do"})
+			}
+		})
 		sleep(20 * time.Second)
 		synctest.Wait()
 		if len(e.results) != 100 || most != 8 {

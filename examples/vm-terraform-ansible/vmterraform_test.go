@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -315,7 +316,13 @@ func TestKilledDuringApply(t *testing.T) {
 	if _, err := sdk.Call(t.Context(), w.api, api.UndoRun, api.CancelRunIn{ID: r.ID}); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "it is undone", func() bool { return len(w.machines(t)) == 0 })
+	until(t, "it is undone", func() bool {
+		u, err := sdk.Call(t.Context(), w.api, api.GetRun, api.GetRunIn{ID: r.ID})
+		return err == nil && slices.Contains(u.Flags, api.Undone) // the program that did it has ended too
+	})
+	if got := w.machines(t); len(got) != 0 {
+		t.Errorf("the vCenter has %v after the undo; want nothing", got)
+	}
 }
 
 // A plan that is not approved changes nothing.

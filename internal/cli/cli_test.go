@@ -66,7 +66,8 @@ func TestErrorsSayWhatHelps(t *testing.T) {
 		{"rnu", "error: no command \"tutti rnu\"\n  did you mean this?  tutti run\n"},
 		{"request lst", "error: no command \"tutti request lst\"\n  did you mean this?  tutti request list\n"},
 		{"run list --limt 3", "error: unknown flag: --limt\n  did you mean --limit?\n  see: tutti run list --help\n"},
-		{"run show", "error: tutti run show needs ID\n  write: tutti run show ID\n  see: tutti run show --help\n"},
+		{"run cancel", "error: tutti run cancel needs ID\n  write: tutti run cancel ID\n  see: tutti run cancel --help\n"},
+		{"run show", "error: which run?\n  give its ID, or a file with --file; see: tutti run list\n"},
 		{"token create x --role default=oprator", "error: no role \"oprator\"\n  did you mean default=operator?\n"},
 		{"user delete anna", "error: delete user anna with its sessions and tokens: nobody is here to confirm it\n  give --yes\n"},
 	} {

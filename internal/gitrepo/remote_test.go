@@ -155,7 +155,7 @@ func sshd(t *testing.T) (url, key, hostKey string) {
 			c.Close()
 			break
 		}
-		time.Sleep(25 * time.Millisecond) // for another process to listen
+		time.Sleep(25 * time.Millisecond) // sleep: another process is to listen, and says so nowhere else
 	}
 	signer, err := ssh.ParsePrivateKey([]byte(host))
 	if err != nil {
