@@ -94,6 +94,7 @@ ui-types: web/node_modules ## web/src/api: TypeScript types from the OpenAPI doc
 	@mkdir -p bin
 	@$(GO) run ./cmd/openapi > bin/openapi.json
 	@$(GO) run ./cmd/openapi -roles > web/src/api/roles.ts
+	@$(GO) run ./cmd/openapi -kinds > web/src/api/kinds.json
 	@cd web && npx openapi-typescript ../bin/openapi.json -o src/api/schema.ts >/dev/null
 
 ui-test: web/node_modules ## the tests of the web UI that need no browser

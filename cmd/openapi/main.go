@@ -1,8 +1,9 @@
-// Command openapi prints what the web UI's types are made from: the OpenAPI document or, with -roles, which role
-// each permission needs. No server has to run for it.
+// Command openapi prints what the web UI is made from: the OpenAPI document, with -roles which role each permission
+// needs, or with -kinds the JSON Schemas of definitions, which its editor completes from. No server has to run for it.
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -10,26 +11,47 @@ import (
 
 	"tutti/api"
 	"tutti/internal/gateway"
+	"tutti/internal/resource"
+	tasks "tutti/internal/task/all"
+	"tutti/internal/workflow/definition"
 )
 
 func main() {
 	roles := flag.Bool("roles", false, "print the weakest role of each permission, as TypeScript")
+	kinds := flag.Bool("kinds", false, "print the JSON Schemas of definitions by kind")
 	flag.Parse()
-	if err := show(*roles); err != nil {
+	do := document
+	switch {
+	case *roles:
+		do = permissions
+	case *kinds:
+		do = schemas
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func show(roles bool) error {
-	if !roles {
-		doc, err := gateway.OpenAPI()
-		if err != nil {
-			return err
-		}
-		_, err = os.Stdout.Write(doc)
+func document() error {
+	doc, err := gateway.OpenAPI()
+	if err != nil {
 		return err
 	}
+	_, err = os.Stdout.Write(doc)
+	return err
+}
+
+func schemas() error {
+	all := resource.Schemas()
+	all[api.KindWorkflow] = definition.Schema()
+	all[api.KindTaskType] = tasks.Drivers(tasks.Deps{}).Schema()
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", " ")
+	return e.Encode(all)
+}
+
+func permissions() error {
 	weakest := map[string]string{}
 	var perms []string
 	for _, role := range api.Roles {

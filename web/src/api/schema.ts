@@ -867,6 +867,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/runs/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read what is stored of a run, part by part, to look at it elsewhere. */
+        get: operations["run.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/runs/{id}/fork": {
         parameters: {
             query?: never;
@@ -1808,6 +1825,13 @@ export interface components {
                 [key: string]: number;
             };
         };
+        JournalRow: {
+            /** Format: int64 */
+            at: number;
+            events: unknown;
+            /** Format: int64 */
+            seq: number;
+        };
         Link: {
             /** Format: date-time */
             expires: string;
@@ -2450,6 +2474,13 @@ export interface components {
             seq: number;
             task?: string;
             type: string;
+        };
+        RunExport: {
+            definition?: unknown;
+            journal: components["schemas"]["JournalRow"][] | null;
+            /** Format: int64 */
+            next?: number;
+            run: components["schemas"]["Run"];
         };
         RunFail: {
             details?: {
@@ -4928,6 +4959,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageRunEvent"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "run.export": {
+        parameters: {
+            query?: {
+                /** @description Number of the last event of the part before; 0 is the first part */
+                after?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunExport"];
                 };
             };
             /** @description What went wrong */

@@ -1,32 +1,27 @@
-import type { Run, Task } from '@/api/types'
+import type { Schemas } from '@/api/client'
 import { clock } from '@/lib/format'
-import type { GridCell, GridData, GridTask } from '@/views/grid/model'
+import type { GridCell, GridData } from '@/views/grid/model'
 import type { State } from '@/views/state'
 
-/** gridOf joins the tasks of runs into one grid. Items of an each are left out: the each itself has their state. */
-export function gridOf(runs: Run[], tasksOf: Task[][]): GridData {
-  const rows = new Map<string, GridTask>()
-  const cells: Map<string, GridCell>[] = []
-  // The newest run decides the order; tasks that only older ones have follow behind.
-  for (let i = runs.length - 1; i >= 0; i--) {
-    const cell = new Map<string, GridCell>()
-    for (const t of tasksOf[i] ?? []) {
-      if (t.path.includes('[')) continue
-      if (!rows.has(t.path)) rows.set(t.path, { path: t.path, title: t.title || t.id, depth: t.path.replace(/^finally\./, '').split('.').length - 1 })
-      cell.set(t.path, { state: t.state as State, ...(t.started && t.ended && { ms: Date.parse(t.ended) - Date.parse(t.started) }), ...(t.attempt && { attempts: t.attempt }) })
-    }
-    cells[i] = cell
-  }
-  const tasks = [...rows.values()]
+/** How the server writes states in a row of the history: a letter each. */
+const letters: Record<string, State> = { p: 'pending', r: 'running', w: 'waiting', s: 'succeeded', f: 'failed', k: 'skipped', c: 'cancelled' }
+
+/** gridOf turns the server's history, newest first, into a grid that is read from the left. */
+export function gridOf(h: Schemas['HistoryGrid']): GridData {
+  const runs = (h.runs ?? []).toReversed()
+  const paths = h.tasks ?? []
+  const today = runs.length > 0 ? Date.parse(runs.at(-1)!.created) : 0
   return {
-    tasks,
-    runs: runs.map((r) => ({
-      id: r.id,
-      title: clock(Date.parse(r.created), Date.parse(runs.at(-1)!.created)),
-      state: r.state as State,
-      started: Date.parse(r.created),
-      ...(r.ended && { ended: Date.parse(r.ended) }),
-    })),
-    cell: (run, task) => cells[run]?.get(tasks[task]?.path ?? ''),
+    tasks: paths.map((path) => {
+      const inside = path.replace(/^finally\./, '')
+      return { path, title: inside.slice(inside.lastIndexOf('.') + 1), depth: inside.split('.').length - 1 }
+    }),
+    runs: runs.map((r) => ({ id: r.id, title: clock(Date.parse(r.created), today), state: r.state as State, started: Date.parse(r.created), ...(r.ended && { ended: Date.parse(r.ended) }) })),
+    cell: (run, task): GridCell | undefined => {
+      const r = runs[run]
+      const state = letters[r?.states[task] ?? '']
+      const ms = r?.took?.[task]
+      return state && { state, ...(ms && { ms }) }
+    },
   }
 }

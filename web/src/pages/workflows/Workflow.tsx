@@ -8,7 +8,8 @@ import { place, type Problem } from '@/views/editor/problems'
 import { drop, keep, kept } from './draft'
 import { nameIn, template } from './kinds'
 import { Publish } from './Publish'
-import { FormPart, UsersPart } from './parts'
+import { GraphPart } from './GraphPart'
+import { FormPart, TestPart, UsersPart } from './parts'
 import { useCheck } from './useCheck'
 import { useDark } from './useDark'
 import { useKnowledge } from './useKnowledge'
@@ -53,7 +54,7 @@ function Edit(p: EditProps) {
   const may = useCan('definition.apply')
   const knowledge = useKnowledge(p.kind)
   const [text, setText] = useState(() => (p.old ? p.published : kept(ns, p.kind, p.name) ?? p.published))
-  const [tab, setTab] = useQueryParam('part', 'problems')
+  const [tab, setTab] = useQueryParam('part', p.kind === 'Workflow' ? 'graph' : 'problems')
   const [asking, setAsking] = useState(false)
   const [goTo, setGoTo] = useState<{ line: number; column: number; nonce: number }>()
   const called = nameIn(text)
@@ -82,8 +83,10 @@ function Edit(p: EditProps) {
   const off = p.old ? 'this is an earlier version: take it over first' : stale || checked.busy ? 'it is being checked' : checked.error ? 'it could not be checked' : problems.length > 0 ? `${count(problems.length, 'problem')} to mend first` : !changed && p.name ? 'nothing was changed' : checked.changes.every((c) => c.action === 'unchanged') ? 'it is the same as what is published' : ''
   const state = checked.error ? 'cancelled' : checked.busy || stale ? 'running' : problems.length > 0 ? 'failed' : 'succeeded'
   const tabs = [
+    ...(p.kind === 'Workflow' ? [{ id: 'graph', label: 'Graph' }] : []),
     { id: 'problems', label: `Problems${problems.length ? ' ' + problems.length : ''}` },
     { id: 'form', label: 'Form' },
+    ...(p.kind === 'Workflow' ? [{ id: 'test', label: 'Test' }] : []),
     { id: 'diff', label: 'Diff' },
     ...(p.name ? [{ id: 'versions', label: `Versions ${p.version || ''}` }, { id: 'users', label: 'Used by' }] : []),
   ]
@@ -144,6 +147,8 @@ function Edit(p: EditProps) {
         <Panel flush className="wparts">
           <div className="pad">
             <Tabs label="Of this text" keys tabs={tabs} value={tab} onChange={(id) => setTab(id)}>
+              {tab === 'graph' && <GraphPart text={text} file={file} />}
+              {tab === 'test' && <TestPart text={text} file={file} />}
               {tab === 'problems' && <Problems checked={checked} stale={stale} onJump={jump} />}
               {tab === 'form' && <FormPart text={text} kind={p.kind} />}
               {tab === 'diff' && <Versions kind={p.kind} name={p.name} text={text} published={p.published} version={p.version} only />}

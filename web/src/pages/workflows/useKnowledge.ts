@@ -1,4 +1,4 @@
-import { useMemo } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { useGet } from '@/api/hooks'
 import type { Knowledge } from '@/views/editor/complete'
 import type { Schema } from '@/views/schema'
@@ -19,6 +19,11 @@ export function useKnowledge(kind: string): Knowledge | undefined {
   )
 }
 
-function useSchema(_kind: string): Schema | undefined {
-  return undefined
+/** useSchema loads the JSON Schema of a kind, which nobody needs who does not edit. */
+function useSchema(kind: string): Schema | undefined {
+  const [schemas, set] = useState<Record<string, Schema>>()
+  useEffect(() => {
+    void import('@/api/kinds.json').then((m) => set(m.default as unknown as Record<string, Schema>))
+  }, [])
+  return schemas?.[kind]
 }

@@ -28,7 +28,7 @@ export const Card = memo(function Card({ node: n, state, sub, counts, shut, fade
         data-state={state}
         data-kind={n.kind}
         data-open={open || undefined}
-        data-shut={shut || undefined}
+        data-shut={shut || n.folded || undefined}
         data-faded={faded || undefined}
         tabIndex={stop ? 0 : -1}
         aria-pressed={pressed}
@@ -42,17 +42,17 @@ export const Card = memo(function Card({ node: n, state, sub, counts, shut, fade
         </span>
         {counts && <Bar counts={counts} />}
       </button>
-      {(open || shut) && (
+      {(open || shut || n.folded) && (
         <button
           type="button"
           className="graph-fold"
           data-fold={n.id}
           tabIndex={-1}
-          aria-label={`${shut ? 'Open' : 'Close'} the group ${name}`}
-          aria-expanded={!shut}
-          style={{ left: n.x + (shut ? 176 : n.w) - 28, top: n.y + 8 }}
+          aria-label={`${open ? 'Close' : 'Open'} the group ${name}`}
+          aria-expanded={open}
+          style={{ left: n.x + (open ? n.w : 176) - 28, top: n.y + 8 }}
         >
-          {shut ? '▸' : '▾'}
+          {open ? '▾' : '▸'}
         </button>
       )}
     </>

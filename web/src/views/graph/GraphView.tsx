@@ -28,6 +28,8 @@ export interface GraphViewProps {
   selected?: string | undefined
   onSelect: (id: string | undefined) => void
   label: string // what graph it is, for those who cannot see it
+  plan?: boolean // nothing runs: there is nothing to follow and nothing failed
+  onOpen?: (id: string) => void // asks for what the server left out of a folded group
   dimmed?: boolean // it no longer belongs to the text beside it
 }
 
@@ -103,6 +105,7 @@ export function GraphView(p: GraphViewProps) {
     unfollow()
   }
   const toggle = (id: string) => {
+    if (m.byId.get(id)?.folded) return p.onOpen?.(id)
     const now = new Set(options.shut)
     if (!now.delete(id)) now.add(id)
     onOptions({ ...options, shut: [...now] })
@@ -126,8 +129,8 @@ export function GraphView(p: GraphViewProps) {
     else if (e.key === '+' || e.key === '=') zoomBy(1.3)
     else if (e.key === '-') zoomBy(1 / 1.3)
     else if (e.key === '0') fitAll()
-    else if (e.key === 'f') onOptions({ ...options, follow: !options.follow })
-    else if (e.key === ' ' && id && (shut.has(id) || isGroup(m.byId.get(id)!))) toggle(id)
+    else if (e.key === 'f' && !p.plan) onOptions({ ...options, follow: !options.follow })
+    else if (e.key === ' ' && id && (shut.has(id) || m.byId.get(id)?.folded || isGroup(m.byId.get(id)!))) toggle(id)
     else return
     e.preventDefault()
     e.stopPropagation()
@@ -152,6 +155,8 @@ export function GraphView(p: GraphViewProps) {
   return (
     <div className="graph" data-dimmed={p.dimmed || undefined}>
       <div className="graph-options" role="toolbar" aria-label="What to show">
+        {!p.plan && (
+          <>
         <Toggle on={options.follow} set={() => flip({ follow: !options.follow })}>
           Follow active
         </Toggle>
@@ -161,6 +166,8 @@ export function GraphView(p: GraphViewProps) {
         <Toggle on={options.only === 'critical'} set={() => flip({ only: options.only === 'critical' ? undefined : 'critical' })}>
           Critical path
         </Toggle>
+          </>
+        )}
         {groups.length > 0 && (
           <Toggle on={shut.size > 0} set={() => flip({ shut: shut.size ? [] : groups })}>
             Close groups

@@ -7,6 +7,8 @@ export interface GraphNode {
   use?: string
   kind: string // call, group, each
   group?: string // id of the group it is in
+  folded?: boolean // the server left out what is inside
+  inside?: number // how many tasks that are
   x: number
   y: number
   w: number

@@ -20,6 +20,7 @@ export function subtitle(n: GraphNode, s: Status | undefined, now: number): stri
     const done = (s.counts.succeeded ?? 0) + (s.counts.skipped ?? 0)
     if (all > 0) parts.push(`${done} of ${all}`)
   }
+  if (n.inside && !s?.counts) parts.push(`${n.inside} tasks inside`)
   if (s?.note) parts.push(s.note)
   if (s?.started) {
     if (s.ended) parts.push(span(s.ended - s.started))
