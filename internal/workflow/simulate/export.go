@@ -62,6 +62,9 @@ func (e *ExportedRun) At(seq int64) (*core.Run, error) {
 	}
 	r := core.New(g, expansion)
 	for _, row := range e.Journal {
+		if seq > 0 && r.Seq == seq {
+			break
+		}
 		var events []core.Event
 		if err := json.Unmarshal(row.Events, &events); err != nil {
 			return nil, errs.New(errs.Invalid, "the journal of run %s at %d: %w", e.Run.ID, row.Seq, err)
@@ -71,9 +74,6 @@ func (e *ExportedRun) At(seq int64) (*core.Run, error) {
 		}
 		if seq > 0 {
 			events = events[:min(int64(len(events)), seq-r.Seq)]
-		}
-		if len(events) == 0 {
-			break
 		}
 		if err := r.Replay(row.At, events); err != nil {
 			return nil, errs.New(errs.Invalid, "the journal of run %s: %w", e.Run.ID, err)
