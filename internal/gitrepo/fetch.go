@@ -46,7 +46,6 @@ func (rs *Remotes) fetch(ctx context.Context, store *filesystem.Storage, r Remot
 // line is how one repository is reached, once.
 type line struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	scheme   string // of the dialer that the ssh transport finds us by
 	refused  atomic.Pointer[errs.Error]
 	badHost  atomic.Bool
 	received atomic.Int64
