@@ -73,7 +73,7 @@ func TestEditWorkflow(t *testing.T) {
 	s.Apply("kind: Workflow\nname: hello\ntasks:\n  greet: { use: noop }\n")
 	tab := b.Tab(t, s.Server, s.Session("olga"))
 	tab.Resize(1440, 900, "light")
-	tab.Go("/workflows/hello")
+	tab.Go("/workflows/hello?part=problems")
 	tab.See("Nothing is wrong with it")
 	tab.Until("the editor", `!!document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content')`)
 	edit := func(from, to string) {

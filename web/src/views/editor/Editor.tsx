@@ -58,7 +58,7 @@ export default function Editor(p: EditorProps) {
           basics(latest),
           lookPart.of(look(latest.current.dark)),
           only.of(EditorState.readOnly.of(latest.current.readOnly === true)),
-          EditorView.contentAttributes.of({ 'aria-label': latest.current.label }),
+          EditorView.contentAttributes.of({ 'aria-label': latest.current.label, tabindex: '0' }),
           EditorView.updateListener.of((u) => {
             if (!u.docChanged) return
             last.current = u.state.doc.toString()
