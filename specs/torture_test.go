@@ -260,9 +260,24 @@ func (x *torture) call(ctx context.Context, key string) (api.RunID, error) {
 	return r.ID, err
 }
 
+// engine waits until the server carries runs on: on PostgreSQL only once the lease of the one that was
+// killed is over.
+func (x *torture) engine() {
+	x.t.Helper()
+	var err error
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		if _, err = sdk.Call(x.t.Context(), x.client, api.ListRuns, api.ListRunsIn{}); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // sleep: real time passes in another process
+	}
+	x.t.Fatalf("nobody carries runs on after a minute: %v\n%s", err, x.log)
+}
+
 // judge waits for the end of all runs, and counts what is missing or too much.
 func (x *torture) judge() (lost, duplicated int) {
 	t, ctx := x.t, x.t.Context()
+	x.engine()
 	for key, id := range x.accepted {
 		r, err := sdk.Call(ctx, x.client, api.GetRun, api.GetRunIn{ID: id, Wait: api.Duration(time.Minute)})
 		if err != nil || r.State != api.Succeeded || r.Title != key || string(r.Outputs) != fmt.Sprintf(`{"key":%q}`, key) {

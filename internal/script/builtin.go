@@ -24,7 +24,7 @@ func declare() starlark.StringDict {
 		"problem": starlark.NewBuiltin("problem", problem),
 		"fail":    starlark.NewBuiltin("fail", fail),
 		"json": &starlarkstruct.Module{Name: "json", Members: starlark.StringDict{
-			"encode": json.Module.Members["encode"], "decode": json.Module.Members["decode"],
+			"encode": starlark.NewBuiltin("json.encode", encode), "decode": json.Module.Members["decode"],
 		}},
 		nameCall:  starlark.NewBuiltin(nameCall, checkedCall),
 		nameSlice: starlark.NewBuiltin(nameSlice, checkedSlice),
@@ -41,6 +41,18 @@ func declare() starlark.StringDict {
 	}
 	d.Freeze()
 	return d
+}
+
+// encode(x) is the library's json.encode, whose one mistake it mends: the character DEL is written as
+// \x7f, which JSON does not know.
+func encode(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	v, err := starlark.Call(t, json.Module.Members["encode"], args, kwargs)
+	s, ok := starlark.AsString(v)
+	if err != nil || !ok || !strings.Contains(s, `\x7f`) {
+		return v, err
+	}
+	// A backslash that is itself escaped is taken with its escape, so that what follows it is left alone.
+	return starlark.String(strings.NewReplacer(`\\`, `\\`, `\x7f`, `\u007f`).Replace(s)), nil
 }
 
 // failure is the error of fail().

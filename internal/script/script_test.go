@@ -374,6 +374,19 @@ def f():
 	}
 }
 
+func TestJSONOfControlCharacters(t *testing.T) {
+	t.Parallel()
+	m := compile(t, "def f(x):\n  return json.encode(x)\n")
+	for _, in := range []string{"a\x7f", `a\x7f`, "\\\x7f", `\\x7f` + "\x7f", "\x00\u0085"} {
+		got, err := m.Call(t.Context(), "f", []any{in}, script.Limits{})
+		text, _ := got.(string)
+		var back string
+		if err != nil || json.Unmarshal([]byte(text), &back) != nil || back != in {
+			t.Errorf("json.encode(%q) = %s, %v; want what JSON reads as the same", in, text, err)
+		}
+	}
+}
+
 func TestJSONRoundTrip(t *testing.T) {
 	t.Parallel()
 	m := compile(t, "def f(x):\n  return json.decode(json.encode(x))\n")

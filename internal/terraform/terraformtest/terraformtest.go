@@ -26,7 +26,7 @@ import (
 // tofu` builds one. TUTTI_TEST_REQUIRE makes it a failure.
 func Program(t testing.TB) string {
 	t.Helper()
-	for _, p := range []string{os.Getenv("TUTTI_TEST_TERRAFORM"), Built("tofu"), "tofu", "terraform"} {
+	for _, p := range []string{os.Getenv("TUTTI_TEST_TERRAFORM"), "terraform", "tofu", Built("tofu")} {
 		if p == "" {
 			continue
 		}
