@@ -84,7 +84,11 @@ func (t *target) serve(ctx context.Context, c Config, data string) error {
 		})
 		close(ended)
 	}()
-	t.later(func() { stop(); <-ended })
+	t.later(func() {
+		stop()
+		for range ended { // until it is closed
+		}
+	})
 	select {
 	case s := <-ready:
 		t.bus = s.Bus

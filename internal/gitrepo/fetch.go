@@ -253,7 +253,7 @@ func (l *line) pull(ctx context.Context, tr transport.Transport, ep *transport.E
 	if err != nil {
 		return err
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }() // it was read
 	return packfile.UpdateObjectStorage(store, io.Reader(resp))
 }
 
