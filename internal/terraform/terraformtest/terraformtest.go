@@ -160,7 +160,7 @@ func (w world) apply(t *testing.T, handle string) (terraform.Applied, error) {
 }
 
 // Fails checks that err is a failure of a type.
-func Fails(t *testing.T, err error, typ string, retryable bool) api {
+func Fails(t *testing.T, err error, typ string, retryable bool) sdk.TaskError {
 	t.Helper()
 	var f *sdk.TaskError
 	if !errors.As(err, &f) {
@@ -169,10 +169,8 @@ func Fails(t *testing.T, err error, typ string, retryable bool) api {
 	if f.Type != typ || f.Retryable != retryable {
 		t.Fatalf("the failure is %s (%s, retryable %t) %v; want %s, retryable %t", f.Type, f.Message, f.Retryable, f.Details, typ, retryable)
 	}
-	return api{f}
+	return *f
 }
-
-type api struct{ *sdk.TaskError }
 
 func text(s string) json.RawMessage { b, _ := json.Marshal(s); return b }
 
