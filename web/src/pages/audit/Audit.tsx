@@ -13,8 +13,8 @@ type Act = Schemas['Act']
 const path = '/v1/namespaces/{namespace}/audit'
 
 const columns: Column<Act & { key: string }>[] = [
-  { key: 'at', title: 'When', width: 110, cell: (a) => <Time at={a.at} /> },
-  { key: 'subject', title: 'Who', width: 170, cell: (a) => <span className="clip" title={a.subject}>{person(a.subject)}</span> },
+  { key: 'at', title: 'When', width: 80, cell: (a) => <Time at={a.at} /> },
+  { key: 'subject', title: 'Who', width: 90, cell: (a) => <span className="clip" title={a.subject}>{person(a.subject)}</span> },
   { key: 'action', title: 'Action', width: 160, cell: (a) => <Tag>{a.action}</Tag> },
   { key: 'object', title: 'Object', cell: (a) => <code className="clip" title={a.object}>{a.object}</code> },
   { key: 'from', title: 'From', width: 130, wide: true, cell: (a) => <span className="dim">{a.from}</span> },
