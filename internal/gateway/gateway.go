@@ -94,7 +94,6 @@ type Gateway struct {
 	mux    *http.ServeMux
 	auth   *authenticator
 	schema *schemas
-	doc    []byte // the OpenAPI document
 	hub    *hub
 
 	calls   atomic.Int64 // under way

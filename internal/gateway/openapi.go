@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,17 +16,25 @@ import (
 
 // openapi answers with the OpenAPI 3.1 document.
 func (g *Gateway) openapi(w http.ResponseWriter, _ *http.Request) error {
-	send(w, http.StatusOK, "application/vnd.oai.openapi+json;version=3.1", g.doc)
+	doc, err := described()
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, "application/vnd.oai.openapi+json;version=3.1", doc)
 	return nil
 }
 
+// described is OpenAPI, made when it is first asked for: it takes longer than all else at the start.
+var described = sync.OnceValues(OpenAPI)
+
 // OpenAPI returns the document that GET /v1/openapi.json answers with, without a server.
 func OpenAPI() ([]byte, error) {
-	g := &Gateway{mux: http.NewServeMux(), schema: newSchemas()}
-	if err := g.routes(); err != nil {
+	s := newSchemas()
+	ops, err := s.operations()
+	if err != nil {
 		return nil, err
 	}
-	return g.doc, nil
+	return s.document(ops)
 }
 
 const about = `One orchestrator for everything that has to happen in order. Errors are RFC 9457 documents with a kind, a hint and the

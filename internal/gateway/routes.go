@@ -50,6 +50,20 @@ var limits = map[string]int64{
 
 // routes serves everything there is.
 func (g *Gateway) routes() error {
+	ops, err := g.schema.operations()
+	if err != nil {
+		return err
+	}
+	for _, op := range ops {
+		if err := g.handle(op.Info.HTTP, op.Info.Perm, g.method(op)); err != nil {
+			return fmt.Errorf("method %s: %w", op.Info.Name, err)
+		}
+	}
+	return g.own()
+}
+
+// operations returns the methods of package api that have a route.
+func (s *schemas) operations() ([]*operation, error) {
 	var ops []*operation
 	for _, m := range api.Methods {
 		i := m.Info()
@@ -58,26 +72,18 @@ func (g *Gateway) routes() error {
 		}
 		r, err := wire.New(i)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		op := &operation{Route: r, limit: defaultLimit}
 		if l, ok := limits[i.Name]; ok {
 			op.limit = l
 		}
-		if err := g.schema.add(op); err != nil {
-			return err
-		}
-		if err := g.handle(i.HTTP, i.Perm, g.method(op)); err != nil {
-			return fmt.Errorf("method %s: %w", i.Name, err)
+		if err := s.add(op); err != nil {
+			return nil, err
 		}
 		ops = append(ops, op)
 	}
-	doc, err := g.schema.document(ops)
-	if err != nil {
-		return err
-	}
-	g.doc = doc
-	return g.own()
+	return ops, nil
 }
 
 // own serves the routes that are not methods: files, the stream, the web UI, health.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/alexedwards/argon2id"
 	"pgregory.net/rapid"
 
 	"tutti/api"
@@ -80,10 +81,7 @@ func TestCovers(t *testing.T) {
 
 func TestPasswordsAreBounded(t *testing.T) {
 	t.Parallel()
-	p, err := newPasswords()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPasswords()
 	for range cap(p.slots) {
 		if _, err := p.slot(t.Context()); err != nil {
 			t.Fatal(err)
@@ -100,5 +98,16 @@ func TestPasswordsAreBounded(t *testing.T) {
 	}
 	if p.waiting.Load() != maxQueue {
 		t.Errorf("a refused check left %d waiting; want %d", p.waiting.Load(), maxQueue)
+	}
+}
+
+func TestNoPasswordFitsNoHash(t *testing.T) {
+	t.Parallel()
+	p, salt, key, err := argon2id.DecodeHash(noHash())
+	if err != nil || *p != *params || len(salt) == 0 || len(key) == 0 {
+		t.Fatalf("DecodeHash = %+v, %v; want %+v", p, err, params)
+	}
+	if ok, err := newPasswords().check(t.Context(), "a password of some length", ""); ok || err != nil {
+		t.Errorf("check = %t, %v; want false, and no error", ok, err)
 	}
 }

@@ -59,11 +59,7 @@ func New(c Config) func(service.Deps) (service.Service, error) {
 		if t := c.AdminToken; t != "" && (!strings.HasPrefix(t, tokenPrefix) || len(t) < len(tokenPrefix)+32) {
 			return nil, errs.New(errs.Invalid, "the administrator's token is not %s and at least 32 characters", tokenPrefix)
 		}
-		p, err := newPasswords()
-		if err != nil {
-			return nil, err
-		}
-		return &Service{config: c, db: d.DB, bus: d.Bus, log: d.Log, passwords: p, throttle: newThrottle(), links: newLinks(), seen: &cache{}}, nil
+		return &Service{config: c, db: d.DB, bus: d.Bus, log: d.Log, passwords: newPasswords(), throttle: newThrottle(), links: newLinks(), seen: &cache{}}, nil
 	}
 }
 

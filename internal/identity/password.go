@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -9,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 
 	"tutti/errs"
 )
@@ -32,9 +35,20 @@ type passwords struct {
 	nobody  string // a hash to check against where there is none, so that it takes as long
 }
 
-func newPasswords() (*passwords, error) {
-	nobody, err := argon2id.CreateHash(newSecret(""), params)
-	return &passwords{slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), nobody: nobody}, err
+func newPasswords() *passwords {
+	return &passwords{slots: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), nobody: noHash()}
+}
+
+// noHash returns a hash in argon2id's usual form that no password has: its salt and key are random. To
+// make one of a password would delay the start of the server.
+func noHash() string {
+	random := func(n uint32) string {
+		b := make([]byte, n)
+		_, _ = rand.Read(b) // it never fails
+		return base64.RawStdEncoding.EncodeToString(b)
+	}
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations, params.Parallelism,
+		random(params.SaltLength), random(params.KeyLength))
 }
 
 // hash returns what is stored of a password, or errs.Invalid where it is too short or too long.

@@ -279,7 +279,7 @@ func TestBombs(t *testing.T) {
 			if !ok || e.Reason != script.Limit && name != "deep JSON" {
 				t.Errorf("Call = %v, %v; want a limit", got, err)
 			}
-			if alloc := after.TotalAlloc - before.TotalAlloc; took > 4*time.Second || alloc > 1<<30 {
+			if alloc := after.TotalAlloc - before.TotalAlloc; took > time.Minute || alloc > 1<<30 {
 				t.Errorf("it took %s and %d MB; want little", took, alloc>>20)
 			}
 		})
