@@ -223,6 +223,6 @@ var Methods = []bus.Declared{
 	ListPresence,
 	Bootstrap, AskFirstUse, Login, MakeLink, FollowLink, Logout, WhoAmI, ListUsers, CreateUser, UpdateUser, DeleteUser, ListTokens, CreateToken, RevokeToken, ListNamespaces, CreateNamespace,
 	ListSecrets, SetSecret, DeleteSecret,
-	ListRollouts, GetRollout, SetRolloutPolicy, CommandRollout, Orchestrate, ListRolloutTargets, RolloutHistory, DeleteRollout, ListRolloutBudgets, SetRolloutBudgets,
+	ListRollouts, GetRollout, SetRolloutPolicy, SetRolloutHooks, GetRolloutCells, CommandRollout, Orchestrate, ListRolloutTargets, RolloutHistory, DeleteRollout, ListRolloutBudgets, SetRolloutBudgets,
 	ListAudit, Search,
 }

@@ -21,7 +21,7 @@ const (
 var viewer = []string{"run.read", "request.read", "definition.read", "file.read", "rollout.read"}
 var operator = append(slices.Clone(viewer), "run.start", "run.cancel", "run.retry", "run.undo", "request.create", "request.cancel",
 	"file.write", "mail.send", "repository.write", "rollout.report", "rollout.control")
-var author = append(slices.Clone(operator), "definition.apply", "run.edit", "secret.list")
+var author = append(slices.Clone(operator), "definition.apply", "run.edit", "secret.list", "rollout.hooks")
 
 // rolePermissions says what each role may do. Admin and the system role may do everything their
 // namespace has; only admin may publish or start what runs programs on the server (task.exec).

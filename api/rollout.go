@@ -47,11 +47,74 @@ type RolloutLimit struct {
 	MinHealthy     string `json:"minHealthy,omitempty" maxLength:"12"`
 }
 
-// RolloutFreeze is a time in which no new target is asked.
+// RolloutFreeze is a time in which no new target is asked: from From until Until once, or each week on
+// the days of Every between Start and End.
 type RolloutFreeze struct {
-	From  time.Time `json:"from"`
-	Until time.Time `json:"until"`
-	Why   string    `json:"why,omitempty" maxLength:"200"`
+	From   time.Time `json:"from,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+	Every  []string  `json:"every,omitempty" maxItems:"7" enum:"mon,tue,wed,thu,fri,sat,sun" doc:"Days of the week, instead of from and until"`
+	Start  string    `json:"start,omitempty" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" doc:"Time of day at which it begins, such as 22:00; default 00:00"`
+	End    string    `json:"end,omitempty" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" doc:"Time of day at which it ends, on the next day where it is not after start; default 00:00, the end of the day"`
+	Offset string    `json:"offset,omitempty" pattern:"^[+-][0-2][0-9]:[0-5][0-9]$" doc:"How far the times of day are from UTC, such as +02:00; default UTC"`
+	Why    string    `json:"why,omitempty" maxLength:"200"`
+}
+
+// RolloutCall is a POST with JSON that the server makes, through the guarded dialer.
+type RolloutCall struct {
+	URL     string   `json:"url" pattern:"^https?://" maxLength:"2000"`
+	Timeout Duration `json:"timeout,omitempty" doc:"How long the whole exchange may take, at most 30s; default 5s"`
+	Secret  string   `json:"secret,omitempty" maxLength:"63" doc:"Name of a secret of the namespace that is sent as bearer token, to the host of url alone and only over TLS or to this machine"`
+}
+
+// RolloutQuery asks a Prometheus server for one number.
+type RolloutQuery struct {
+	URL     string   `json:"url" pattern:"^https?://" maxLength:"2000" doc:"Address of the server, without /api/v1/query"`
+	Query   string   `json:"query" minLength:"1" maxLength:"4000" doc:"An instant query that gives a scalar or one series; {version} and {entity} stand for those of the rollout, quoted for use within a string"`
+	Pass    string   `json:"pass" pattern:"^(<|<=|>|>=|==|!=) ?-?[0-9.]+(e-?[0-9]+)?$" doc:"When it passes, such as < 0.01"`
+	Fail    string   `json:"fail,omitempty" pattern:"^(<|<=|>|>=|==|!=) ?-?[0-9.]+(e-?[0-9]+)?$" doc:"When it fails; default whenever it does not pass. What is neither is unknown"`
+	Timeout Duration `json:"timeout,omitempty" doc:"How long the whole exchange may take, at most 30s; default 5s"`
+	Secret  string   `json:"secret,omitempty" maxLength:"63" doc:"As in a call"`
+}
+
+// RolloutMonitor answers a gate: one of the two is set.
+type RolloutMonitor struct {
+	HTTP       *RolloutCall  `json:"http,omitempty" doc:"Gets the targets asked so far; status ok is a pass, any other a fail, and no proper answer unknown"`
+	Prometheus *RolloutQuery `json:"prometheus,omitempty"`
+	Every      Duration      `json:"every,omitempty" doc:"How often it is asked at most; default 10s"`
+}
+
+// RolloutHooks are the calls by which others have a say in a rollout. What is left out is not asked.
+type RolloutHooks struct {
+	Selection  *RolloutCall `json:"selection,omitempty" doc:"Gets {targets, count} that may be asked, and answers {targets} to ask"`
+	Approval   *RolloutCall `json:"approval,omitempty" doc:"Gets {targets} that were selected, and answers {targets} that are approved"`
+	Removal    *RolloutCall `json:"removal,omitempty" doc:"Gets {targets, count} that may go, and answers {targets} that are gone"`
+	Monitoring *RolloutCall `json:"monitoring,omitempty" doc:"Gets {target} that runs the version, and answers {status, message}: any status but ok is a failure of it"`
+	// External watches the rollout as a whole: it is the gate "external".
+	External *RolloutExternal `json:"external,omitempty"`
+	// Gates answer gates of the policy, by name.
+	Gates map[string]RolloutMonitor `json:"gates,omitempty"`
+}
+
+// RolloutExternal is a monitor that is asked all the time, and what follows when it has no answer.
+type RolloutExternal struct {
+	RolloutMonitor
+	Deadline Duration `json:"deadline,omitempty" doc:"For how long its answer may be missing or unknown; default 2m"`
+	Wait     bool     `json:"wait,omitempty" doc:"No answer in time waits for a person; default is the policy's onBreach, which rolls back"`
+}
+
+// SetRolloutHooksIn replaces the hooks of an entity.
+type SetRolloutHooksIn struct {
+	RolloutIn
+	Key  string `header:"Idempotency-Key" doc:"Makes repeating the call safe" maxLength:"200"`
+	Body RolloutHooks
+}
+
+// RolloutFailure is a hook that gave no proper answer.
+type RolloutFailure struct {
+	Hook    string `json:"hook"`             // selection, approval, removal, monitoring, or gate NAME
+	Type    string `json:"type"`             // timeout, unreachable, denied, status, answer, secret
+	Message string `json:"message"`          // in words
+	Target  string `json:"target,omitempty"` // group/name that monitoring was asked about
 }
 
 // Rollout is an entity and how far its version is.
@@ -81,8 +144,24 @@ type Rollout struct {
 	Rule      string    `json:"rule,omitempty"` // rolls back at 3 failures, now 1
 	Began     time.Time `json:"began,omitzero"`
 	Ready     time.Time `json:"ready,omitzero"` // when it may be done, if all goes as it went so far
-	// Policy is left out of lists and events.
-	Policy *RolloutPolicy `json:"policy,omitempty"`
+	// Sizes are up to how many targets each wave goes, the last all; Action says what a breach leads to.
+	Sizes     []int  `json:"sizes,omitempty"`
+	Action    string `json:"action,omitempty"`
+	Allowed   int    `json:"allowed,omitempty"` // failures
+	Operation bool   `json:"operation,omitempty"`
+	Settled   bool   `json:"settled,omitempty"` // the wave is settled, and watched
+	// Waiting is why no more is asked now, in words. Like Policy and Hooks it is left out of lists and events.
+	Waiting []string       `json:"waiting,omitempty"`
+	Policy  *RolloutPolicy `json:"policy,omitempty"`
+	Hooks   *RolloutHooks  `json:"hooks,omitempty"`
+}
+
+// RolloutCells are all targets of an entity, a letter each, in the order in which they were asked: s
+// succeeded, f failed, p pending, w wavering, u untouched, and x silent.
+type RolloutCells struct {
+	Cells string `json:"cells"`
+	// Truncated says that there are more targets than letters.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // RolloutTarget is what is known of a target.
@@ -97,6 +176,8 @@ type RolloutTarget struct {
 	Message string            `json:"message,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Heard   time.Time         `json:"heard,omitzero"`
+	Asked   time.Time         `json:"asked,omitzero"`
+	Since   time.Time         `json:"since,omitzero"` // version and health are so
 }
 
 // RolloutReport is what a controller says of a target.
@@ -151,6 +232,7 @@ type RolloutPlan struct {
 	Create   int                 `json:"create,omitempty"`   // new targets that may be made now
 	Retire   []RolloutTargetName `json:"retire,omitempty"`   // targets that may go now
 	Next     time.Time           `json:"next,omitzero"`      // when something may happen by time alone
+	Failures []RolloutFailure    `json:"failures,omitempty"` // of hooks, in this call
 }
 
 // RolloutEntry is one transition, with who and why.
@@ -180,6 +262,7 @@ type ListRolloutsIn struct {
 // SetRolloutPolicyIn sets a policy.
 type SetRolloutPolicyIn struct {
 	RolloutIn
+	Key  string `header:"Idempotency-Key" doc:"Makes repeating the call safe" maxLength:"200"`
 	Body RolloutPolicy
 }
 
@@ -187,6 +270,7 @@ type SetRolloutPolicyIn struct {
 type CommandRolloutIn struct {
 	RolloutIn
 	Verb string `path:"verb" enum:"set-version,force,operate,pause,resume,abort,skip,promote,retry,mark-good,mark-bad"`
+	Key  string `header:"Idempotency-Key" doc:"Makes repeating the call safe: one key is one command" maxLength:"200"`
 	Body RolloutCommand
 }
 
@@ -242,6 +326,7 @@ type ListRolloutBudgetsIn struct{ NS }
 // SetRolloutBudgetsIn replaces the budgets.
 type SetRolloutBudgetsIn struct {
 	NS
+	Key  string `header:"Idempotency-Key" doc:"Makes repeating the call safe" maxLength:"200"`
 	Body RolloutBudgets
 }
 
@@ -255,6 +340,8 @@ var (
 	ListRollouts       = bus.Method[ListRolloutsIn, Page[Rollout]]{Name: "rollout.list", HTTP: "GET /v1/namespaces/{namespace}/rollouts", Perm: "rollout.read", Doc: "List entities with their rollouts, by name."}
 	GetRollout         = bus.Method[RolloutIn, Rollout]{Name: "rollout.get", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}", Perm: "rollout.read", Doc: "Get a rollout with its policy."}
 	SetRolloutPolicy   = bus.Method[SetRolloutPolicyIn, Rollout]{Name: "rollout.policy", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/policy", Perm: "rollout.control", Doc: "Set the policy of an entity, and make it where there is none."}
+	SetRolloutHooks    = bus.Method[SetRolloutHooksIn, Rollout]{Name: "rollout.hooks", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/hooks", Perm: "rollout.hooks", Doc: "Set the calls by which others have a say in a rollout, and make the entity where there is none."}
+	GetRolloutCells    = bus.Method[RolloutIn, RolloutCells]{Name: "rollout.cells", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/cells", Perm: "rollout.read", Doc: "Get how all targets of an entity are, a letter each."}
 	CommandRollout     = bus.Method[CommandRolloutIn, Rollout]{Name: "rollout.command", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/{verb}", Perm: "rollout.control", Doc: "Set a version, pause, resume, abort, skip, promote, retry or mark."}
 	Orchestrate        = bus.Method[OrchestrateIn, RolloutPlan]{Name: "rollout.orchestrate", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/orchestrate", Perm: "rollout.report", Doc: "Report targets, and get what they are to run."}
 	ListRolloutTargets = bus.Method[ListRolloutTargetsIn, Page[RolloutTarget]]{Name: "rollout.targets", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/targets", Perm: "rollout.read", Doc: "List the targets of an entity."}

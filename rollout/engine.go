@@ -47,6 +47,19 @@ func (e *Engine) SetPolicy(ctx context.Context, key Key, p Policy) error {
 	return e.update(ctx, key, true, func(r *Rollout, _ *Ledger, _ time.Time) error { return r.SetPolicy(p) })
 }
 
+// ChangePolicy sets the policy that change makes of the one in force, in one step, so that two callers who
+// change different parts of it lose nothing. It creates the entity where there is none, from the zero Policy.
+// change may be called more than once; its error is returned, and changes nothing.
+func (e *Engine) ChangePolicy(ctx context.Context, key Key, change func(Policy) (Policy, error)) error {
+	return e.update(ctx, key, true, func(r *Rollout, _ *Ledger, _ time.Time) error {
+		p, err := change(r.Policy())
+		if err != nil {
+			return err
+		}
+		return r.SetPolicy(p)
+	})
+}
+
 // SetVersion asks for a version, and creates the entity where there is none.
 func (e *Engine) SetVersion(ctx context.Context, key Key, version string) error {
 	return e.Do(ctx, key, Command{Verb: SetVersion, Version: version})

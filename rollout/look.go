@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -202,6 +203,8 @@ type Status struct {
 	WaveSize int  `json:"waveSize,omitempty"` // targets up to and with this wave
 	Settled  bool `json:"settled,omitempty"`  // the wave is settled, and watched
 	Batch    int  `json:"batch,omitempty"`    // how many may be changing at one time
+	// Sizes are up to how many targets each wave goes, the last all.
+	Sizes []int `json:"sizes,omitempty"`
 
 	Targets   int `json:"targets"`
 	Untouched int `json:"untouched"` // by this rollout, or on its way back
@@ -242,10 +245,27 @@ func (r *Rollout) Status() Status {
 	if h.Stopped != nil && h.State == Stopped {
 		s.Why = h.Stopped.String()
 	}
+	for wave := range h.Policy.waves() {
+		s.Sizes = append(s.Sizes, h.Policy.size(wave, r.total()))
+	}
 	if h.State == Rolling {
 		s.Wave, s.Waves, s.WaveSize, s.Settled = h.Wave+1, h.Policy.waves(), r.size(), h.Settled != 0
 	}
 	return s
+}
+
+// Waiting returns why no target is asked at the time of the last step, the most important reason first,
+// as Plan.Waiting has it, save for budgets.
+func (r *Rollout) Waiting() []Reason {
+	if r.classIDs == nil {
+		return []Reason{{Code: CodeNoVersion}}
+	}
+	r.now = r.head.Now
+	gates := maps.Clone(r.head.Gates) // to look asks them
+	var p Plan
+	r.look(&p)
+	r.head.Gates = gates
+	return p.Waiting
 }
 
 // Rule returns the rule by which the version that is going out is bad.

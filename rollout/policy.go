@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -61,6 +62,8 @@ type Policy struct {
 	// Replace is blue/green: no target is changed in place. Plan.Create says how many new ones may
 	// be made, Plan.Retire which old ones (or, rolling back, new ones) may go.
 	Replace bool `json:"replace,omitempty"`
+	// Extra is JSON that the caller keeps with the policy. The planner does not look at it.
+	Extra json.RawMessage `json:"extra,omitempty"`
 }
 
 // Limit keeps targets available. A target is available while it is healthy, heard of, and not
@@ -195,6 +198,9 @@ func (p *Policy) Check() error {
 		if l.MaxUnavailable.set && l.MaxUnavailable.n == 0 {
 			fault("limits[%d]: maxUnavailable 0 would never ask a healthy target", i)
 		}
+	}
+	if len(p.Extra) > 0 && !json.Valid(p.Extra) {
+		fault("extra: it is no JSON")
 	}
 	p.checkNames(fault)
 	return errors.Join(faults...)

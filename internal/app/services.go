@@ -41,7 +41,7 @@ func (p *platform) list() []part {
 			verified(func(ctx context.Context, db *store.DB) ([]string, error) {
 				return resource.Verify(ctx, db, p.path("repositories"))
 			}),
-		back("rollouts", rollouts.Migrations, func() build { return rollouts.New }),
+		back("rollouts", rollouts.Migrations, func() build { return rollouts.New(p.guard) }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
 		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }).verified(workflow.Verify),
 		front("worker", func() build { return worker.New(p.tasks.Types(), p.drivers, c.Worker) }),

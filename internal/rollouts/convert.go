@@ -43,8 +43,12 @@ func policyFrom(p api.RolloutPolicy) (rollout.Policy, error) {
 			MaxUnavailable: amount(fmt.Sprintf("limits[%d].maxUnavailable", i), l.MaxUnavailable),
 			MinHealthy:     amount(fmt.Sprintf("limits[%d].minHealthy", i), l.MinHealthy)})
 	}
-	for _, f := range p.Freeze {
-		out.Freeze = append(out.Freeze, rollout.Window{From: f.From, Until: f.Until, Why: f.Why})
+	for i, f := range p.Freeze {
+		w, err := windowFrom(f)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("freeze[%d]: %w", i, err))
+		}
+		out.Freeze = append(out.Freeze, w)
 	}
 	if err := errors.Join(append(faults, out.Check())...); err != nil {
 		return out, errs.New(errs.Invalid, "policy: %v", err)
@@ -71,8 +75,8 @@ func policyOf(p rollout.Policy) *api.RolloutPolicy {
 	for _, l := range p.Limits {
 		out.Limits = append(out.Limits, api.RolloutLimit{Per: l.Per, MaxUnavailable: l.MaxUnavailable.String(), MinHealthy: l.MinHealthy.String()})
 	}
-	for _, f := range p.Freeze {
-		out.Freeze = append(out.Freeze, api.RolloutFreeze{From: f.From, Until: f.Until, Why: f.Why})
+	for _, w := range p.Freeze {
+		out.Freeze = append(out.Freeze, freezeOf(w))
 	}
 	return out
 }
@@ -86,8 +90,9 @@ func viewOf(key rollout.Key, s rollout.Status) api.Rollout {
 		Targets: s.Targets, Untouched: s.Untouched, Pending: s.Pending, Wavering: s.Wavering,
 		Succeeded: s.Succeeded, Failed: s.Failed, Silent: s.Silent, Began: s.Began, Ready: s.Ready,
 	}
+	r.Sizes, r.Operation, r.Settled = s.Sizes, s.Operation, s.Settled
 	if s.Rule.Action != "" {
-		r.Rule = s.Rule.String()
+		r.Rule, r.Action, r.Allowed = s.Rule.String(), s.Rule.Action, s.Rule.At-1
 	}
 	return r
 }
@@ -95,7 +100,7 @@ func viewOf(key rollout.Key, s rollout.Status) api.Rollout {
 func targetOf(t rollout.TargetState) api.RolloutTarget {
 	return api.RolloutTarget{
 		Group: t.Group, Name: t.Name, Version: t.Version, Wanted: t.Wanted, Outcome: t.Outcome.String(), Health: t.Health.String(),
-		Silent: t.Silent, Message: t.Message, Labels: t.Labels, Heard: t.Heard,
+		Silent: t.Silent, Message: t.Message, Labels: t.Labels, Heard: t.Heard, Asked: t.Asked, Since: t.Since,
 	}
 }
 

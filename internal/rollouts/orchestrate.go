@@ -23,7 +23,8 @@ func (s *Service) orchestrate(ctx context.Context, in api.OrchestrateIn) (api.Ro
 	if err != nil {
 		return out, err
 	}
-	plan, err := s.engine.Step(ctx, key, step)
+	plan, failures, err := s.step(ctx, key, step)
+	out.Failures = failures
 	if err != nil {
 		return out, public(err, key)
 	}

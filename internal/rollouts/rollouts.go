@@ -2,9 +2,10 @@
 // targets run, and gets what they are to run. What is decided, package rollout decides; this service
 // stores it, with who asked for what.
 //
-// It owns the tables rollouts_entities, rollouts_targets and rollouts_events, answers rollout.list, get,
-// policy, command, orchestrate, targets, history, delete, budgets and setbudgets, and publishes
-// rollouts.rollout.moved. Every decision is written with compare-and-swap on the entity's row, so that any number
+// It owns the tables rollouts_entities, rollouts_targets, rollouts_events and rollouts_keys, answers
+// rollout.list, get, policy, hooks, command, orchestrate, targets, cells, history, delete, budgets and
+// setbudgets, and publishes rollouts.rollout.moved. Whom it calls, by hooks, it calls through the guarded
+// dialer and outside of every transaction. Every decision is written with compare-and-swap on the entity's row, so that any number
 // of processes and callers together stay within one batch.
 package rollouts
 
@@ -12,12 +13,17 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"log/slog"
+	"reflect"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
+	"tutti/internal/netguard"
 	"tutti/internal/service"
 	"tutti/internal/store"
 	"tutti/rollout"
@@ -33,12 +39,20 @@ type Service struct {
 	engine *rollout.Engine
 	store  sqlStore
 	bus    *bus.Bus
+	caller *caller
+	log    *slog.Logger
+	turn   atomic.Int64 // whose monitoring is asked first, where there are many
+
+	mu       sync.Mutex
+	watching map[rollout.Key]bool // rollouts whose gates are asked although nobody reports
 }
 
-// New builds the service.
-func New(d service.Deps) (service.Service, error) {
-	s := sqlStore{d.DB}
-	return &Service{engine: rollout.NewEngine(s, time.Now), store: s, bus: d.Bus}, nil
+// New returns what builds the service; hooks are called through g.
+func New(g *netguard.Guard) func(service.Deps) (service.Service, error) {
+	return func(d service.Deps) (service.Service, error) {
+		s := sqlStore{d.DB}
+		return &Service{engine: rollout.NewEngine(s, time.Now), store: s, bus: d.Bus, caller: newCaller(g, d.Bus), log: d.Log, watching: map[rollout.Key]bool{}}, nil
+	}
 }
 
 // Run answers until ctx ends.
@@ -47,6 +61,8 @@ func (s *Service) Run(ctx context.Context) error {
 		api.ListRollouts.Handle(ctx, s.bus, s.list),
 		api.GetRollout.Handle(ctx, s.bus, s.get),
 		api.SetRolloutPolicy.Handle(ctx, s.bus, s.setPolicy),
+		api.SetRolloutHooks.Handle(ctx, s.bus, s.setHooks),
+		api.GetRolloutCells.Handle(ctx, s.bus, s.cells),
 		api.CommandRollout.Handle(ctx, s.bus, s.command),
 		api.Orchestrate.Handle(ctx, s.bus, s.orchestrate),
 		api.ListRolloutTargets.Handle(ctx, s.bus, s.targets),
@@ -58,7 +74,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	s.keepAsking(ctx)
 	return nil
 }
 
@@ -129,7 +145,11 @@ func (s *Service) view(ctx context.Context, key rollout.Key) (api.Rollout, error
 	var out api.Rollout
 	err := s.engine.View(ctx, key, func(r *rollout.Rollout) {
 		out = viewOf(key, r.Status())
-		out.Policy = policyOf(r.Policy())
+		p := r.Policy()
+		out.Policy, out.Hooks = policyOf(declared(p)), extraOf(p).Hooks
+		for _, why := range r.Waiting() {
+			out.Waiting = append(out.Waiting, why.String())
+		}
 	})
 	return out, public(err, key)
 }
@@ -143,11 +163,43 @@ func (s *Service) setPolicy(ctx context.Context, in api.SetRolloutPolicyIn) (api
 	if err != nil {
 		return api.Rollout{}, err
 	}
-	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout.policy", Object: key.Entity, Detail: in.Body})
-	if err := s.engine.SetPolicy(ctx, key, policy); err != nil {
-		return api.Rollout{}, public(err, key)
+	done, err := s.once(ctx, key.Namespace, in.Key, in)
+	if err != nil || done {
+		return s.repeated(ctx, key, err)
 	}
-	return s.view(ctx, key)
+	ctx = acting(ctx, act{
+		Act: store.Act{Namespace: key.Namespace, Action: "rollout.policy", Object: key.Entity, Detail: in.Body}, key: in.Key, hash: hashOf(in),
+	})
+	err = s.engine.ChangePolicy(ctx, key, func(old rollout.Policy) (rollout.Policy, error) {
+		return join(policy, extraOf(old).Hooks)
+	})
+	return s.repeated(ctx, key, err)
+}
+
+// setHooks replaces the hooks of an entity. Its policy stays as it is.
+func (s *Service) setHooks(ctx context.Context, in api.SetRolloutHooksIn) (api.Rollout, error) {
+	key, err := keyOf(in.RolloutIn)
+	if err != nil {
+		return api.Rollout{}, err
+	}
+	if err := checkHooks(&in.Body); err != nil {
+		return api.Rollout{}, err
+	}
+	done, err := s.once(ctx, key.Namespace, in.Key, in)
+	if err != nil || done {
+		return s.repeated(ctx, key, err)
+	}
+	ctx = acting(ctx, act{
+		Act: store.Act{Namespace: key.Namespace, Action: "rollout.hooks", Object: key.Entity, Detail: in.Body}, key: in.Key, hash: hashOf(in),
+	})
+	err = s.engine.ChangePolicy(ctx, key, func(old rollout.Policy) (rollout.Policy, error) {
+		var hooks *api.RolloutHooks
+		if !reflect.ValueOf(in.Body).IsZero() {
+			hooks = &in.Body
+		}
+		return join(declared(old), hooks)
+	})
+	return s.repeated(ctx, key, err)
 }
 
 func (s *Service) command(ctx context.Context, in api.CommandRolloutIn) (api.Rollout, error) {
@@ -155,9 +207,21 @@ func (s *Service) command(ctx context.Context, in api.CommandRolloutIn) (api.Rol
 	if err != nil {
 		return api.Rollout{}, err
 	}
+	done, err := s.once(ctx, key.Namespace, in.Key, in)
+	if err != nil || done {
+		return s.repeated(ctx, key, err)
+	}
 	c := rollout.Command{Verb: rollout.Verb(in.Verb), Version: in.Body.Version, By: bus.Subject(ctx), Why: in.Body.Why}
-	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout." + in.Verb, Object: key.Entity, Detail: in.Body})
-	if err := s.engine.Do(ctx, key, c); err != nil {
+	ctx = acting(ctx, act{
+		Act: store.Act{Namespace: key.Namespace, Action: "rollout." + in.Verb, Object: key.Entity, Detail: in.Body}, key: in.Key, hash: hashOf(in),
+	})
+	return s.repeated(ctx, key, s.engine.Do(ctx, key, c))
+}
+
+// repeated answers with the rollout as it is now, where err is nil or says that another call with the
+// same key was faster.
+func (s *Service) repeated(ctx context.Context, key rollout.Key, err error) (api.Rollout, error) {
+	if err != nil && !errors.Is(err, errRepeated) {
 		return api.Rollout{}, public(err, key)
 	}
 	return s.view(ctx, key)
@@ -171,7 +235,7 @@ func (s *Service) delete(ctx context.Context, in api.RolloutIn) (api.Nothing, er
 	if _, err := s.engine.Status(ctx, key); err != nil {
 		return api.Nothing{}, public(err, key)
 	}
-	ctx = acting(ctx, store.Act{Namespace: key.Namespace, Action: "rollout.delete", Object: key.Entity})
+	ctx = acting(ctx, act{Act: store.Act{Namespace: key.Namespace, Action: "rollout.delete", Object: key.Entity}})
 	return api.Nothing{}, s.engine.Delete(ctx, key)
 }
 
@@ -238,8 +302,17 @@ func (s *Service) setBudgets(ctx context.Context, in api.SetRolloutBudgetsIn) (a
 	if _, err := rollout.NewLedger(budgets...); err != nil {
 		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "%v", err)
 	}
-	ctx = acting(ctx, store.Act{Namespace: in.Namespace, Action: "rollout.setbudgets", Object: in.Namespace, Detail: in.Body})
-	if err := s.engine.SetBudgets(ctx, in.Namespace, budgets...); err != nil {
+	done, err := s.once(ctx, in.Namespace, in.Key, in)
+	if err != nil {
+		return api.Page[api.RolloutBudget]{}, err
+	}
+	ctx = acting(ctx, act{
+		Act: store.Act{Namespace: in.Namespace, Action: "rollout.setbudgets", Object: in.Namespace, Detail: in.Body}, key: in.Key, hash: hashOf(in),
+	})
+	if done {
+		return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})
+	}
+	if err := s.engine.SetBudgets(ctx, in.Namespace, budgets...); err != nil && !errors.Is(err, errRepeated) {
 		return api.Page[api.RolloutBudget]{}, err
 	}
 	return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})

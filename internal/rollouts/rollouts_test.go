@@ -54,7 +54,7 @@ func fleet(n int, version string) []api.RolloutReport {
 func TestRollout(t *testing.T) {
 	t.Parallel()
 	servicetest.Both(t, "rollouts", Migrations, func(t *testing.T, e *servicetest.Env) {
-		stop := e.Start(t, New, api.SetRolloutBudgets)
+		stop := e.Start(t, New(nil), api.SetRolloutBudgets)
 		olga := servicetest.As(t, "user:olga", "default", api.Operator)
 		if _, err := api.GetRollout.Call(olga, e.Deps.Bus, app); !errs.Is(err, errs.NotFound) {
 			t.Errorf("GetRollout of nothing = %v; want not found", err)
@@ -75,7 +75,7 @@ func TestRollout(t *testing.T) {
 			t.Fatalf("Orchestrate = %+v, %v; want the first to get v2", plan, err)
 		}
 		stop()
-		e.Start(t, New, api.SetRolloutBudgets) // a process that starts again knows all of it
+		e.Start(t, New(nil), api.SetRolloutBudgets) // a process that starts again knows all of it
 		all[0].Attempted, all[0].Health, all[0].Message = "v2", "failed", "it's broken"
 		plan, err = orchestrate(olga, e, api.OrchestrateBody{Reports: all[:1], Others: true})
 		if err != nil || plan.State != "rolling back" || len(plan.Targets) != 1 || plan.Targets[0].Version != "v1" {
@@ -119,7 +119,7 @@ func TestRollout(t *testing.T) {
 func TestBatchOverProcesses(t *testing.T) {
 	t.Parallel()
 	servicetest.Both(t, "rollouts", Migrations, func(t *testing.T, e *servicetest.Env) {
-		e.Start(t, New, api.SetRolloutBudgets)
+		e.Start(t, New(nil), api.SetRolloutBudgets)
 		other := rollout.NewEngine(sqlStore{e.Deps.DB}, time.Now) // another process
 		olga := servicetest.As(t, "user:olga", "default", api.Operator)
 		policy := api.RolloutPolicy{Batch: "2"}
@@ -156,7 +156,7 @@ func TestBatchOverProcesses(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	e := servicetest.SQLite(t, "rollouts", Migrations)
-	e.Start(t, New, api.SetRolloutBudgets)
+	e.Start(t, New(nil), api.SetRolloutBudgets)
 	olga, vera := servicetest.As(t, "user:olga", "default", api.Operator), servicetest.As(t, "user:vera", "default", api.Viewer)
 	for name, c := range map[string]struct {
 		kind errs.Kind

@@ -19,11 +19,17 @@ import (
 // publishes transitions in the transaction that makes them true.
 type sqlStore struct{ db *store.DB }
 
-// actKey is where a context carries the store.Act that a write is.
+// actKey is where a context carries the act that a write is.
 type actKey struct{}
 
+// act is what somebody does, and the idempotency key of the call with the hash of what it asked.
+type act struct {
+	store.Act
+	key, hash string
+}
+
 // acting returns ctx with the act that the next write is.
-func acting(ctx context.Context, a store.Act) context.Context {
+func acting(ctx context.Context, a act) context.Context {
 	return context.WithValue(ctx, actKey{}, a)
 }
 
@@ -81,11 +87,20 @@ func (s sqlStore) Save(ctx context.Context, writes ...rollout.Write) error {
 				return err
 			}
 		}
-		if act, ok := ctx.Value(actKey{}).(store.Act); ok {
-			return tx.Audit(act)
-		}
-		return nil
+		return record(ctx, tx)
 	})
+}
+
+// record writes the audit row, and takes the idempotency key, of the act in ctx.
+func record(ctx context.Context, tx *store.Tx) error {
+	a, ok := ctx.Value(actKey{}).(act)
+	if !ok {
+		return nil
+	}
+	if err := takeKey(tx, a.Namespace, a.key, a.hash); err != nil {
+		return err
+	}
+	return tx.Audit(a.Act)
 }
 
 func write(tx *store.Tx, w rollout.Write) error {
@@ -230,9 +245,6 @@ func (s sqlStore) Delete(ctx context.Context, key rollout.Key) error {
 				return err
 			}
 		}
-		if act, ok := ctx.Value(actKey{}).(store.Act); ok {
-			return tx.Audit(act)
-		}
-		return nil
+		return record(ctx, tx)
 	})
 }
