@@ -16,7 +16,6 @@ import (
 	"tutti/internal/shim"
 	"tutti/internal/task/all"
 	"tutti/internal/workflow"
-	"tutti/internal/workflow/definition"
 )
 
 func main() { os.Exit(run()) }
@@ -33,7 +32,6 @@ func run() int {
 	c.Shim = shim.Main
 	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
-	c.Schemas[api.KindWorkflow] = definition.Schema()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	offline(&c)
 	c.More = append(append(demoCommands(c), benchCommands(c)...), runnerCommand())

@@ -9,6 +9,7 @@ import (
 	"tutti/internal/document"
 	"tutti/internal/task/all"
 	"tutti/internal/workflow"
+	"tutti/internal/workflow/definition"
 	"tutti/internal/workflow/simulate"
 )
 
@@ -17,6 +18,7 @@ func offline(c *cli.Config) {
 	drivers := all.Drivers(all.Deps{})
 	c.Schemas[simulate.KindTest] = simulate.Schema()
 	c.Specs = slices.Concat(workflow.Native(), all.Types(all.Deps{}).Specs())
+	c.Schemas[api.KindWorkflow] = definition.EditorSchema(c.Specs)
 	c.Declare = func(d *document.Document) (t api.TaskType, problems []errs.Problem) {
 		if _, _, problems = drivers.Compile(d); len(problems) > 0 {
 			return t, problems

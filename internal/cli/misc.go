@@ -15,10 +15,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tutti/api"
 	"tutti/errs"
 	"tutti/id"
 	"tutti/internal/cli/output"
 	"tutti/internal/document"
+	"tutti/internal/workflow/definition"
 )
 
 func (l *line) versionCommand() *cobra.Command {
@@ -39,7 +41,8 @@ func (l *line) versionCommand() *cobra.Command {
 
 func (l *line) schemaCommand() *cobra.Command {
 	kinds := slices.Sorted(maps.Keys(l.Schemas))
-	cmd := l.command("schema [KIND]", "Print the JSON Schema of a kind of definition, for editors", func(_ context.Context, args []string) error {
+	var online bool
+	cmd := l.command("schema [KIND]", "Print the JSON Schema of a kind of definition, for editors", func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
 			for _, k := range kinds {
 				if _, err := fmt.Fprintln(l.Stdout, k); err != nil {
@@ -56,8 +59,17 @@ func (l *line) schemaCommand() *cobra.Command {
 			}
 			return u.WithHint("there are %s", strings.Join(kinds, ", "))
 		}
-		return l.printer().Data(l.Schemas[kinds[i]])
+		if !online || kinds[i] != api.KindWorkflow {
+			return l.printer().Data(l.Schemas[kinds[i]])
+		}
+		types, err := l.taskTypes(ctx)
+		if err != nil {
+			return err
+		}
+		return l.printer().Data(definition.EditorSchema(types))
 	})
+	cmd.Flags().BoolVar(&online, "online", false, "of workflows: with the task types of the server, those declared there among them")
+	cmd.Example = "  tutti schema Workflow > .tutti/workflow.json\n  then, as the first line of a file: # yaml-language-server: $schema=.tutti/workflow.json"
 	cmd.ValidArgsFunction = l.complete(func(context.Context) []string { return kinds })
 	return cmd
 }

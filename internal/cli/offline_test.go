@@ -219,3 +219,24 @@ func TestApplyLeavesTestsOut(t *testing.T) {
 		t.Errorf("apply of tests = %+v", r)
 	}
 }
+
+func TestTaskImport(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"api.json": `{"openapi":"3.1.0","info":{"title":"Pets"},"paths":{"/pets":{"get":{"operationId":"listPets","summary":"List pets"}}}}`, "no.yaml": "swagger: '2.0'"}
+	for _, c := range []struct {
+		args, out, errOut string
+		code              int
+	}{
+		{"DIR/api.json", "listPets", "", 0},
+		{"DIR/api.json listPets", "name: pets.list-pets\n", "", 0},
+		{"DIR/api.json listPets --name my.pets", "name: my.pets\n", "", 0},
+		{"DIR/api.json listPet", "", "did you mean listPets?", ExitRefused},
+		{"DIR/no.yaml", "", "DIR/no.yaml: it is no OpenAPI description", ExitRefused},
+		{"", "", "FILE", ExitUsage},
+	} {
+		r := offline(t, files, append([]string{"task", "import"}, strings.Fields(c.args)...)...)
+		if r.code != c.code || !strings.Contains(r.out, c.out) || !strings.Contains(r.errOut, c.errOut) {
+			t.Errorf("task import %s = %+v; want exit code %d, %q and %q", c.args, r, c.code, c.out, c.errOut)
+		}
+	}
+}
