@@ -2,33 +2,7 @@
 # Issue 1, "The house, and the main job end to end", shown from a clean checkout: a machine that is asked
 # for and built; the same request completed after kill -9, with one machine; the sizes that were promised.
 # Run from the root of the repository with TUTTI set to the binary.
-set -u
-: "${TUTTI:?set it to the path of the binary}"
-
-dir=$(mktemp -d) || exit 1
-pid=
-end() {
-	[ -z "$pid" ] || kill -INT "$pid" 2>/dev/null
-	[ -z "$pid" ] || wait "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap end EXIT
-trap 'exit 1' INT TERM
-
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-
-# await FILE TEXT: waits until the file holds the text, a minute at most.
-await() {
-	tries=0
-	until grep -q -- "$2" "$1" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || { cat "$1"; fail "no '$2' in a minute"; }
-		sleep 0.05
-	done
-}
+. specs/acceptance/common
 
 # ms prints the time in milliseconds.
 ms() { date +%s%3N; }

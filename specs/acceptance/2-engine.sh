@@ -3,39 +3,7 @@
 # construct of the language, workflows played and crashed without a server, a server killed with -9 whose
 # runs go on, and the check of what it kept.
 # Run from the root of the repository with TUTTI set to the binary.
-set -u
-: "${TUTTI:?set it to the path of the binary}"
-
-dir=$(mktemp -d) || exit 1
-pid=
-end() {
-	[ -z "$pid" ] || kill -INT "$pid" 2>/dev/null
-	[ -z "$pid" ] || wait "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap end EXIT
-trap 'exit 1' INT TERM
-HOME=$dir
-XDG_CONFIG_HOME=$dir/config
-export HOME XDG_CONFIG_HOME
-
-fail() {
-	echo "FAILED: $*"
-	exit 1
-}
-
-# await FILE TEXT: waits until the file holds the text, a minute at most.
-await() {
-	tries=0
-	until grep -q -- "$2" "$1" 2>/dev/null; do
-		tries=$((tries + 1))
-		[ $tries -lt 1200 ] || { cat "$1"; fail "no '$2' in a minute"; }
-		sleep 0.05
-	done
-}
-
-# has COMMAND...: whether the program has a command.
-has() { "$TUTTI" "$@" --help 2>/dev/null | grep -q "^  tutti $*\( \|\$\)"; }
+. specs/acceptance/common
 
 echo '1. Every construct of the language: the tests beside the examples.'
 "$TUTTI" workflow test examples/language >"$dir/tests.out" 2>&1 || { cat "$dir/tests.out"; fail 'an example does not do what its test says'; }
@@ -63,18 +31,8 @@ grep -q 'a -> b -> a' "$dir/bad.out" || { cat "$dir/bad.out"; fail 'the cycle is
 tail -n 3 "$dir/crash.out"
 
 echo '3. A server killed with -9 while its runs go on, and started again: all of them end, each once.'
-serve() {
-	: >"$dir/serve.out"
-	"$TUTTI" serve --data "$dir/data" --listen 127.0.0.1:0 >"$dir/serve.out" 2>&1 &
-	pid=$!
-	await "$dir/serve.out" 'is ready at'
-	TUTTI_SERVER=$(sed -n 's/.*is ready at \(http[^ ]*\).*/\1/p' "$dir/serve.out")
-	export TUTTI_SERVER
-}
 serve
-echo 'correct horse battery' | "$TUTTI" login --bootstrap "$dir/data/bootstrap-token" --user admin 2>/dev/null || fail 'no login'
-TUTTI_TOKEN=$("$TUTTI" token create accept -o json --jq .secret | tr -d '"') || fail 'no token'
-export TUTTI_TOKEN
+login
 "$TUTTI" apply -f "$dir/flow.yaml" >/dev/null 2>&1 || fail 'apply'
 n=0
 while [ $n -lt 10 ]; do
@@ -93,18 +51,24 @@ done <"$dir/runs"
 [ "$("$TUTTI" run list -o name 2>/dev/null | grep -c '^run_')" = 10 ] || fail 'there are not ten runs'
 echo '   ten runs, accepted before the kill, succeeded after it'
 
-if has run export; then
-	echo '4. A run is exported with everything, and imported elsewhere.'
-	run=$(head -n 1 "$dir/runs")
-	"$TUTTI" run export "$run" >"$dir/run.export" || fail 'export'
-	[ -s "$dir/run.export" ] || fail 'the export is empty'
-fi
-if has bench; then
-	echo '5. A short measurement, beside its ceiling.'
-	TIMEOUT_BENCH=${TIMEOUT_BENCH-120}
-	timeout "$TIMEOUT_BENCH" "$TUTTI" bench --workload chain10 --workers inprocess --mode saturation --rounds 1 --window 1s --dir "$dir" -o json >"$dir/bench.json" 2>"$dir/bench.err" || { cat "$dir/bench.err"; fail 'bench'; }
-	grep -q '"ratio"' "$dir/bench.json" || { cat "$dir/bench.json"; fail 'the bench says no ratio'; }
-fi
+echo '4. A run is exported with everything, and read elsewhere without its server; it is explained, and as of any event.'
+run=$(head -n 1 "$dir/runs")
+"$TUTTI" run export "$run" >"$dir/run.export" || fail 'export'
+TUTTI_SERVER=http://127.0.0.1:1 "$TUTTI" run tasks --file "$dir/run.export" -o name >"$dir/tasks" || fail 'the export cannot be read'
+grep -q 'last' "$dir/tasks" || { cat "$dir/tasks"; fail 'the export has not all tasks'; }
+"$TUTTI" run show "$run" --at 1 -o json --jq .state | grep -q succeeded && fail 'the run had succeeded at its first event'
+cat >"$dir/held.yaml" <<'END'
+kind: Workflow
+name: held
+tasks: { ok: { use: approval } }
+END
+held=$("$TUTTI" run start -f "$dir/held.yaml" -o name 2>/dev/null) || fail 'no run'
+"$TUTTI" run why "$held" >"$dir/why" || fail 'why'
+grep -q 'ok' "$dir/why" || { cat "$dir/why"; fail 'why does not name what the run waits for'; }
+
+echo '5. A short measurement, beside its ceiling.'
+timeout 120 "$TUTTI" bench --workload chain10 --workers inprocess --mode saturation --rounds 1 --window 1s --dir "$dir" -o json >"$dir/bench.json" 2>"$dir/bench.err" || { cat "$dir/bench.err"; fail 'bench'; }
+grep -q '"ratio"' "$dir/bench.json" || { cat "$dir/bench.json"; fail 'the bench says no ratio'; }
 
 echo '6. What the server kept is sound.'
 "$TUTTI" fsck --data "$dir/data" >"$dir/fsck.out" 2>&1 && fail 'fsck looks at what a server uses'
