@@ -191,6 +191,9 @@ func filled(pattern string) (method, path string) {
 // routes returns every route there is.
 func allRoutes() []string {
 	all := []string{uploadRoute, downloadRoute, streamRoute}
+	for _, r := range new(Gateway).orchestrateRoutes() {
+		all = append(all, r.pattern)
+	}
 	for _, m := range api.Methods {
 		if h := m.Info().HTTP; h != "" {
 			all = append(all, h)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"tutti/api"
 	"tutti/api/wire"
@@ -86,12 +87,15 @@ func (s *schemas) operations() ([]*operation, error) {
 	return ops, nil
 }
 
+// ownRoute is a route that is no method.
+type ownRoute struct {
+	pattern, perm string
+	h             handler
+}
+
 // own serves the routes that are not methods: files, the stream, the web UI, health.
 func (g *Gateway) own() error {
-	routes := []struct {
-		pattern, perm string
-		h             handler
-	}{
+	routes := append(g.orchestrateRoutes(), []ownRoute{
 		{uploadRoute, "file.write", g.upload},
 		{downloadRoute, "file.read", g.download},
 		{streamRoute, "run.read", g.stream},
@@ -101,7 +105,7 @@ func (g *Gateway) own() error {
 		{"GET /healthz", bus.Open, g.healthz},
 		{"GET /readyz", bus.Open, g.readyz},
 		{"GET /v1/openapi.json", bus.Open, g.openapi},
-	}
+	}...)
 	for _, r := range routes {
 		if err := g.handle(r.pattern, r.perm, r.h); err != nil {
 			return err
@@ -127,8 +131,11 @@ func (g *Gateway) handle(pattern, perm string, h handler) (err error) {
 	case perm != bus.Open:
 		h = g.authenticated(h)
 	}
-	if pattern == refsRoute || pattern == packRoute {
+	switch {
+	case pattern == refsRoute || pattern == packRoute:
 		h = basic(h)
+	case strings.Contains(pattern, " "+orchestrateBase):
+		h = bare(h)
 	}
 	defer func() {
 		if p := recover(); p != nil { // how ServeMux refuses a route that conflicts with another
