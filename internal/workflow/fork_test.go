@@ -79,6 +79,10 @@ func TestFork(t *testing.T) {
 		if err != nil || forks != 1 {
 			t.Errorf("audit = %+v, %v; want the fork, once", acts, err)
 		}
+		h.stop()
+		if got := verifyDamaged(t, dir, ""); got != "" {
+			t.Errorf("Verify found %s", got)
+		}
 	})
 }
 

@@ -36,8 +36,8 @@ type Journal struct {
 }
 
 type run struct {
-	forked bool // it was made from another run
 	id     api.RunID
+	forked fork
 	graph  *dag.Graph
 	meta   core.Meta
 	seq    int64
@@ -49,6 +49,15 @@ type run struct {
 	limit  queued
 	ends   int // how often it ended
 }
+
+// fork says how far a run is that was made from another one.
+type fork uint8
+
+const (
+	never   fork = iota // it was made from none
+	copying             // its journal tells what happened in the other one, which is looked at there
+	parted              // it goes on its own way
+)
 
 type node struct {
 	state state
@@ -84,13 +93,45 @@ func (j *Journal) Add(id api.RunID, g *dag.Graph, row Row) error {
 	}
 	for i := range row.Events {
 		r.seq++
-		if e := &row.Events[i]; r.forked || e.Type == core.Created && e.Meta.ForkOf != nil {
-			r.forked = true // it begins with what happened in another run, which is looked at there
+		if e := &row.Events[i]; r.forked == copying || e.Type == core.Created && e.Meta.ForkOf != nil {
+			if err := j.copied(r, e); err != nil {
+				return fmt.Errorf("run %s, event %d (%s): %w", id, r.seq, e.Type, err)
+			}
 			continue
 		}
 		if err := j.event(r, &row.Events[i]); err != nil {
 			return fmt.Errorf("run %s, event %d (%s %s): %w", id, r.seq, row.Events[i].Type, row.Events[i].Path, err)
 		}
+	}
+	return nil
+}
+
+// copied follows which tasks had succeeded in the run that r was made from, until r goes its own way: these
+// are kept, unless a task is named that begins again, with whatever comes after it.
+func (j *Journal) copied(r *run, e *core.Event) error {
+	switch e.Type {
+	case core.Created:
+		r.forked, r.meta, r.state = copying, *e.Meta, going
+	case core.Forked:
+		if r.seq > r.meta.ForkOf.Seq { // else it is the copy of a fork
+			r.forked = parted
+		}
+		for path, n := range r.nodes {
+			if n.state != succeeded || e.Path != "" {
+				delete(r.nodes, path)
+			}
+		}
+	case core.Expanded:
+		r.forget(e.Path)
+		return r.expanded(j, e)
+	case core.Opened:
+		r.forget(e.Path)
+	case core.Done:
+		if !strings.Contains(e.Path, "#undo") && !strings.HasPrefix(e.Path, "finally.") {
+			r.node(e.Path).state = succeeded
+		}
+	case core.Retried, core.Undoing:
+		r.nodes = map[string]*node{}
 	}
 	return nil
 }
@@ -175,7 +216,7 @@ func (j *Journal) runEvent(r *run, e *core.Event) error {
 		r.end = e.State
 		j.leave(r, "", &r.limit)
 		for path, n := range r.nodes {
-			if !n.state.final() && n.state != fresh && n.state != revived {
+			if !n.state.final() && n.state != fresh && n.state != revived && n.state != unknown {
 				return fmt.Errorf("%s is still %s", path, n.state)
 			}
 		}
@@ -211,6 +252,9 @@ func (r *run) node(path string) *node {
 	n := r.nodes[path]
 	if n == nil {
 		n = &node{state: fresh}
+		if r.forked == parted && !strings.HasPrefix(path, "finally.") {
+			n.state = unknown
+		}
 		r.nodes[path] = n
 	}
 	return n
@@ -263,6 +307,9 @@ func (r *run) settled(e *core.Event, was state) error {
 	for _, d := range t.Deps {
 		m := r.node(prefix + d.On.ID)
 		on := m.state
+		if on == unknown {
+			continue
+		}
 		if on == revived && (m.was == skipped || m.was == failed && d.On.OnError == dag.Continue) {
 			on = m.was // it may have been kept
 		}

@@ -22,6 +22,7 @@ const (
 	failed    state = "failed"
 	skipped   state = "skipped"
 	cancelled state = "cancelled"
+	unknown   state = "in a state of another run" // of tasks in a fork: what had not succeeded there begins anew or goes on
 
 	going state = "going"
 	over  state = "over"
@@ -61,6 +62,7 @@ var tasks = map[state]transitions{
 	revived:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same}),
 	failed:    {core.Retried: revived},
 	cancelled: {core.Retried: revived},
+	unknown:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same}),
 }
 
 // runs is the same for runs.
