@@ -87,10 +87,19 @@ func (s *Service) plannedFork(ctx context.Context, c bus.Caller, in api.ForkRunI
 	if p.graph, err = s.views.graphs.byDigest(ctx, sqlLedger{s.d.DB}, f.digest); err != nil {
 		return p, err
 	}
-	p.fork = &forked{run: core.New(p.graph, s.views.graphs.inline), how: core.Fork{Task: in.Body.Task, Input: in.Body.Input, By: c.Subject}}
+	err = p.copy(c, in, api.RunID(id.New("run")), s.views.graphs.inline, func(row rowReader) error { return readJournal(ctx, s.d.DB, f.n, 0, row) })
+	return p, err
+}
+
+// rowReader takes a row of a journal: its last event's number, its time and the events, which are its own.
+type rowReader func(seq, at int64, events []core.Event) error
+
+// copy gives p what the fork called as begins with: the journal that read reads, up to the event that in names.
+func (p *plannedRun) copy(c bus.Caller, in api.ForkRunIn, as api.RunID, inline core.Loader, read func(rowReader) error) error {
+	p.fork = &forked{run: core.New(p.graph, inline), how: core.Fork{Task: in.Body.Task, Input: in.Body.Input, By: c.Subject}}
 	size := 0
 	var first []core.Event
-	err = readJournal(ctx, s.d.DB, f.n, 0, func(last, at int64, events []core.Event) error {
+	err := read(func(last, at int64, events []core.Event) error {
 		before := last - int64(len(events))
 		if in.Body.At > 0 && before >= in.Body.At {
 			return errEnough
@@ -99,7 +108,7 @@ func (s *Service) plannedFork(ctx context.Context, c bus.Caller, in api.ForkRunI
 			events = events[:min(int64(len(events)), in.Body.At-before)]
 		}
 		if before == 0 {
-			p.meta = forkMeta(events[0].Meta, c)
+			p.meta = forkMeta(events[0].Meta, as, c)
 			events = core.Copy(events, &p.meta)
 			first = events
 		}
@@ -117,26 +126,26 @@ func (s *Service) plannedFork(ctx context.Context, c bus.Caller, in api.ForkRunI
 		return p.fork.run.Replay(at, events)
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return p, err
+		return err
 	}
 	if p.fork.journal[0].events, err = core.AppendEvents(nil, first); err != nil { // now that it is known which event is the last
-		return p, err
+		return err
 	}
 	if at := p.meta.ForkOf.Seq; in.Body.At > at {
-		return p, errs.New(errs.Invalid, "run %s has no event %d yet: its last is %d", in.ID, in.Body.At, at)
+		return errs.New(errs.Invalid, "run %s has no event %d yet: its last is %d", in.ID, in.Body.At, at)
 	}
 	p.fork.detail = map[string]any{"of": in.ID, "seq": p.meta.ForkOf.Seq, "task": in.Body.Task, "input": in.Body.Input, "inputs": in.Body.Inputs}
 	if in.Body.Inputs != nil {
 		p.fork.how.Inputs, err = definition.CheckInputs(p.graph, in.Body.Inputs)
 	}
-	return p, err
+	return err
 }
 
 // forkMeta is what a run is that somebody makes from another: of the same trace, but no part of what called
 // that one, and no stronger than who makes it where the definition was given inline.
-func forkMeta(of *core.Meta, c bus.Caller) core.Meta {
+func forkMeta(of *core.Meta, as api.RunID, c bus.Caller) core.Meta {
 	m := *of
-	m.ID, m.ForkOf = api.RunID(id.New("run")), &api.ForkOf{Run: of.ID}
+	m.ID, m.ForkOf = as, &api.ForkOf{Run: of.ID}
 	m.Parent, m.Depth, m.Request, m.Requester = nil, 0, "", c.Subject
 	if m.Version == 0 {
 		m.Role = weaker(m.Role, api.StrongestRole(c, m.Namespace))

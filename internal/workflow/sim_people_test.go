@@ -127,7 +127,7 @@ func (s *sim) person() {
 		return
 	}
 	id := s.model.order[s.r.IntN(len(s.model.order))]
-	switch s.r.IntN(11) {
+	switch s.r.IntN(12) {
 	case 0, 1, 2:
 		s.cancel(id)
 	case 3:
@@ -142,6 +142,8 @@ func (s *sim) person() {
 		s.undo(id)
 	case 8, 9:
 		s.help(id)
+	case 10:
+		s.fork(id)
 	default:
 		s.decide(id, s.r.IntN(3) > 0)
 	}
@@ -187,6 +189,71 @@ func (s *sim) retry(id api.RunID, path string) {
 	s.act(id, "retry", func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
 		return r.Retry(now, path, nil, "user:anna")
 	}, nil)
+}
+
+// fork is the handler of run.fork: it copies what the store has of a run, up to some event, and asks the loop.
+func (s *sim) fork(id api.RunID) {
+	n := s.owner()
+	s.reach(n, func() {
+		asked, from := n.e.now(), s.ledger.byID[id]
+		if s.ledger.read() != nil || from == nil {
+			return
+		}
+		in := api.ForkRunIn{NS: api.NS{Namespace: "default"}, ID: id}
+		if last := from.rows[len(from.rows)-1].seq; s.r.IntN(2) == 0 {
+			in.Body.At = 1 + s.r.Int64N(last)
+		}
+		if done := succeeded(from); len(done) > 0 && s.r.IntN(3) == 0 {
+			in.Body.Task = done[s.r.IntN(len(done))]
+		}
+		p := plannedRun{}
+		var err error
+		if p.graph, err = s.graphs.compile([]byte(s.ledger.docs[from.meta.Digest]), from.meta.Digest); err == nil {
+			err = p.copy(anna, in, api.RunID(s.name("run_")), s.graphs.inline, from.copies)
+		}
+		if err != nil {
+			s.wrong("fork of %s: %v", id, err)
+			return
+		}
+		n.on(s.between(time.Microsecond, 50*time.Millisecond), func() {
+			n.do(command(func(b *batch) (api.Run, error) { return n.e.accept(b, anna, p, "", "", asked) }, func(r api.Run, err error) {
+				s.note("person: fork of %s: %s %v", id, r.ID, err)
+				switch {
+				case err == nil:
+					s.fired["a run was forked"]++
+					s.model.order = append(s.model.order, r.ID)
+				case errs.Is(err, errs.Internal):
+					s.wrong("fork of %s: %v", id, err)
+				}
+			}))
+		})
+	})
+}
+
+// copies reads the journal of a run anew: who reads it may change it.
+func (r *memRun) copies(row rowReader) error {
+	for _, j := range r.rows {
+		var events []core.Event
+		if err := json.Unmarshal(j.events, &events); err != nil {
+			return err
+		}
+		if err := row(j.seq, j.at, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// succeeded returns the paths of what has succeeded in a run at least once, in that order.
+func succeeded(r *memRun) (paths []string) {
+	for _, j := range r.rows {
+		for _, e := range j.read {
+			if e.Type == core.Done && !closing(e.Path) && !slices.Contains(paths, e.Path) {
+				paths = append(paths, e.Path)
+			}
+		}
+	}
+	return paths
 }
 
 func (s *sim) undo(id api.RunID) {
@@ -302,6 +369,10 @@ func (s *sim) variables(id api.RunID, ev *core.Event) {
 		return strings.HasPrefix(path, ev.Path+".") || strings.HasPrefix(path, ev.Path+"[")
 	}
 	switch ev.Type {
+	case core.Forked:
+		anew(func(string) bool { return true })
+		delete(s.model.undone, id)
+		maps.DeleteFunc(s.model.durable, func(k attemptKey, _ string) bool { return k.run == id })
 	case core.VarsSet:
 		key := attemptKey{id, ev.Path}
 		var v int

@@ -327,7 +327,7 @@ func (s *sim) sound() {
 	}
 	roots := 0
 	for _, r := range s.ledger.byID {
-		if r.meta.Parent == nil {
+		if r.meta.Parent == nil && r.meta.ForkOf == nil {
 			roots++
 		}
 		if times, _ := s.journal.Ends(r.meta.ID); s.ledger.finished[r.meta.ID] != times {
@@ -399,7 +399,7 @@ func TestSim(t *testing.T) {
 var faults = []string{
 	"a read fails", "a commit fails", "a commit is applied and fails", "a commit is slow", "an engine crashes", "an engine crashes during a commit",
 	"an engine stands still", "a clock jumps", "a stale engine was fenced", "a worker crashes", "an answer is lost", "a message is lost",
-	"a message comes twice", "a message overtakes another", "a worker stands still", "a report comes twice", "a report comes late", "a heartbeat is lost", "work is lost on its way",
+	"a message comes twice", "a message overtakes another", "a worker stands still", "a report comes twice", "a report comes late", "a run was forked", "a heartbeat is lost", "work is lost on its way",
 	"halted in the middle of faults", "came to its end after faults",
 }
 
