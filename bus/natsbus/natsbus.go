@@ -142,8 +142,14 @@ func (b *Bus) answer(ctx context.Context, m *nats.Msg, h bus.Handler) {
 	}
 }
 
-// Publish sends m to whoever listens.
-func (b *Bus) Publish(_ context.Context, m bus.Msg) error { return b.nc.PublishMsg(message(m)) }
+// Publish sends m to whoever listens. The server in this process knows whether anybody does, and is asked
+// first: an engine announces each change of thousands of runs, of which few are watched.
+func (b *Bus) Publish(_ context.Context, m bus.Msg) error {
+	if b.srv != nil && !b.srv.GlobalAccount().SubscriptionInterest(m.Subject) {
+		return nil
+	}
+	return b.nc.PublishMsg(message(m))
+}
 
 // Subscribe calls h for each message of subject until ctx ends.
 func (b *Bus) Subscribe(ctx context.Context, subject string, h func(bus.Msg)) error {
