@@ -77,20 +77,38 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.write(ctx) })
 	g.Go(func() error { return s.pack(ctx) })
-	g.Go(func() error { return service.Follow(ctx, s.deps, service.On(api.RunFinished, s.finished)) })
+	g.Go(func() error {
+		return service.Follow(ctx, s.deps, service.On(api.RunFinished, s.finished).Where(s.logging))
+	})
 	return g.Wait()
 }
 
 // packAfter is how long a log is left alone after its run ended: late lines still come cheaply.
 const packAfter = 10 * time.Second
 
+// logging keeps the ends of runs that have a log. Most runs of most systems log nothing, and nothing is
+// stored of them: whoever reads is told by the engine that they ended.
+func (s *Service) logging(ctx context.Context, ends []bus.Record) (out []bus.Record, err error) {
+	ids := make([]string, len(ends))
+	for i, r := range ends {
+		ids[i] = r.Subject
+	}
+	has, err := s.withLog(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range ends {
+		if has[r.Subject] {
+			out = append(out, r)
+			continue
+		}
+		s.bus.Wake(ctx, api.LogChanged(api.RunID(r.Subject)))
+	}
+	return out, nil
+}
+
 // finished notes that a run has ended.
 func (s *Service) finished(ctx context.Context, tx *store.Tx, _ bus.Record, r api.Run) error {
-	// Most runs of most systems log nothing: one statement notes that.
-	if silent, err := endSilent(tx, r.Namespace, string(r.ID)); err != nil || silent {
-		tx.AfterCommit(func() { s.bus.Wake(context.WithoutCancel(ctx), api.LogChanged(r.ID)) })
-		return err
-	}
 	st, err := lockRun(tx, r.Namespace, string(r.ID))
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (w *world) end(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mu.Lock()
-	w.events = append(w.events, bus.Record{Pos: int64(len(w.events)) + 1, Type: api.RunFinished.Type(), Namespace: "default", Data: b})
+	w.events = append(w.events, bus.Record{Pos: int64(len(w.events)) + 1, Type: api.RunFinished.Type(), Subject: string(runID), Namespace: "default", Data: b})
 	w.mu.Unlock()
 	w.Deps.Bus.Wake(t.Context(), service.WakeSubject("workflow"))
 }
@@ -300,30 +300,81 @@ func TestPackingChangesNothing(t *testing.T) {
 	})
 }
 
-// A line of an attempt nobody heard of, after the end, is taken for a retry; the engine knows better.
-func TestLateLinesDoNotReopenForEver(t *testing.T) {
+// engine makes the world's engine say whether the run has ended.
+func (w *world) engine(t *testing.T, ended *atomic.Bool) {
+	t.Helper()
+	err := api.GetRun.Handle(t.Context(), w.Deps.Bus, func(_ context.Context, in api.GetRunIn) (api.Run, error) {
+		if ended.Load() {
+			return api.Run{ID: in.ID, State: api.Failed}, nil
+		}
+		return api.Run{ID: in.ID, State: api.Running}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Of a run that logs nothing there is no log to end; the engine says whether more may come.
+func TestSilentRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, servicetest.SQLite(t, "logs", logs.Migrations), logs.Config{})
 		var ended atomic.Bool
-		err := api.GetRun.Handle(t.Context(), w.Deps.Bus, func(_ context.Context, in api.GetRunIn) (api.Run, error) {
-			if ended.Load() {
-				return api.Run{ID: in.ID, State: api.Failed}, nil
-			}
-			return api.Run{ID: in.ID, State: api.Running}, nil
-		})
-		if err != nil {
-			t.Fatal(err)
+		w.engine(t, &ended)
+		if w.read(t, api.ReadLogIn{}).Ended {
+			t.Error("the log of a run that goes on has ended")
 		}
+		time.AfterFunc(10*time.Second, func() { ended.Store(true); w.end(t) })
+		began := time.Now()
+		p := w.read(t, api.ReadLogIn{Wait: api.Duration(time.Minute)})
+		if took := time.Since(began); !p.Ended || len(p.Lines) != 0 || took != 10*time.Second {
+			t.Errorf("the log = %+v after %s; want an empty one, when the run ended after 10s", p, took)
+		}
+	})
+}
+
+// A line of an attempt nobody heard of, after the end, is taken for a retry; the engine knows better.
+func TestLateLinesDoNotReopenForEver(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := start(t, servicetest.SQLite(t, "logs", logs.Migrations), logs.Config{})
+			var ended atomic.Bool
+			ended.Store(true)
+			w.engine(t, &ended)
+			want := 1
+			if !first {
+				w.mustStore(t, "a", 1, lines(1, 1, "in time")...)
+				want = 2
+			}
+			w.end(t)
+			time.Sleep(time.Second)
+			w.mustStore(t, "a", 2, lines(1, 1, "late")...)
+			time.Sleep(5 * time.Minute)
+			if p := w.read(t, api.ReadLogIn{}); !p.Ended || len(p.Lines) != want {
+				t.Errorf("the log = %+v; want %d lines and ended", p, want)
+			}
+		})
+	}
+}
+
+// A run that is retried says itself when it ends again.
+func TestRetryEndsTheLogAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, servicetest.SQLite(t, "logs", logs.Migrations), logs.Config{})
+		var ended atomic.Bool
+		w.engine(t, &ended)
 		w.end(t)
 		time.Sleep(time.Second)
-		w.mustStore(t, "a", 1, lines(1, 1, "late")...)
+		w.mustStore(t, "a", 1, lines(1, 1, "again")...)
 		time.Sleep(5 * time.Minute)
 		if w.read(t, api.ReadLogIn{}).Ended {
 			t.Error("the log ended though the engine says the run goes on")
 		}
 		ended.Store(true)
-		time.Sleep(5 * time.Minute)
+		w.end(t)
+		time.Sleep(time.Minute)
 		if p := w.read(t, api.ReadLogIn{}); !p.Ended || len(p.Lines) != 1 {
 			t.Errorf("the log = %+v; want one line and ended", p)
 		}

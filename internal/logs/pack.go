@@ -47,23 +47,30 @@ func (s *Service) pack(ctx context.Context) error {
 	}
 }
 
-// ask finds out whether a run has ended whose log went on after its end: a retried run says so when it
-// ends again, but lines that were merely late are followed by nothing.
+// ask finds out whether a run has ended whose log began, or went on, after its end: lines that were
+// merely late are followed by nothing. Of one that goes on, or is retried, the engine will say that it
+// ended, and then there is a log to end.
 func (s *Service) ask(ctx context.Context, st *run) error {
 	r, err := api.GetRun.Call(ctx, s.bus, api.GetRunIn{NS: api.NS{Namespace: st.namespace}, ID: api.RunID(st.id)})
-	switch {
-	case errs.Is(err, errs.NotFound), err == nil && r.State.Ended():
-		return s.db.Tx(ctx, func(tx *store.Tx) error {
-			now, err := lockRun(tx, st.namespace, st.id)
-			if err != nil || now.ended || now.last != st.last { // lines came meanwhile: ask again
-				return err
-			}
-			return s.end(ctx, tx, now)
-		})
-	case err != nil && !errs.Is(err, errs.Unavailable):
+	if errs.Is(err, errs.Unavailable) {
+		return s.postpone(ctx, st, time.Now().Add(askAfter))
+	}
+	if err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
-	return s.postpone(ctx, st, time.Now().Add(askAfter))
+	return s.db.Tx(ctx, func(tx *store.Tx) error {
+		now, lockErr := lockRun(tx, st.namespace, st.id)
+		switch {
+		case lockErr != nil || now.ended:
+			return lockErr
+		case err == nil && !r.State.Ended():
+			now.due = 0
+			return updateRun(tx, now)
+		case now.last != st.last: // lines came meanwhile: ask again
+			return nil
+		}
+		return s.end(ctx, tx, now)
+	})
 }
 
 // postpone looks at a run again at a later time.

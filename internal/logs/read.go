@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tutti/api"
+	"tutti/bus"
 	"tutti/errs"
 )
 
@@ -69,7 +70,14 @@ func (s *Service) page(ctx context.Context, in api.ReadLogIn) (api.LogPage, erro
 		empty := api.LogPage{Lines: []api.LogLine{}, Last: in.After}
 		st, err := s.selectRun(ctx, in.Namespace, string(in.ID))
 		if errs.Is(err, errs.NotFound) {
-			return empty, nil
+			if empty.Ended = s.silent(ctx, in); !empty.Ended {
+				return empty, nil
+			}
+			// Lines that came before the engine answered belong to the log.
+			if _, err = s.selectRun(ctx, in.Namespace, string(in.ID)); errs.Is(err, errs.NotFound) {
+				return empty, nil
+			}
+			continue
 		}
 		if err != nil {
 			return empty, err
@@ -90,6 +98,13 @@ func (s *Service) page(ctx context.Context, in api.ReadLogIn) (api.LogPage, erro
 			return p, err
 		}
 	}
+}
+
+// silent asks the engine whether a run has ended of which there is no log. Where it cannot say, the log
+// is taken to go on.
+func (s *Service) silent(ctx context.Context, in api.ReadLogIn) bool {
+	r, err := api.GetRun.Call(bus.AsService(ctx, s.deps.Name), s.bus, api.GetRunIn{NS: in.NS, ID: in.ID})
+	return err == nil && r.State.Ended()
 }
 
 // wanted is what a reader asks for.

@@ -202,6 +202,9 @@ func (s *Service) appendTo(tx *store.Tx, st *run, in api.StoreLogIn) error {
 		return nil
 	}
 	st.changed = true
+	if st.last == int64(len(fresh)) && !st.ended { // the first: did the run end before there was a log to end?
+		st.due = store.Micros(time.Now().Add(askAfter))
+	}
 	if st.ended {
 		if any { // late lines of an attempt that was heard of
 			st.due = store.Micros(time.Now().Add(packAfter))

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -13,6 +14,17 @@ import (
 // maxEventOutputs bounds the outputs that an event carries, in bytes: followers read many events in
 // one message. Larger ones are read with request.get.
 const maxEventOutputs = 16 << 10
+
+// ofRequests keeps the events of runs that may belong to a request: the others have no such member, and
+// most runs of a busy engine are others.
+func ofRequests(_ context.Context, rs []bus.Record) (out []bus.Record, _ error) {
+	for _, r := range rs {
+		if bytes.Contains(r.Data, []byte(`"request"`)) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
 
 // runFinished ends the request whose run ended.
 func (s *Service) runFinished(_ context.Context, tx *store.Tx, _ bus.Record, run api.Run) error {

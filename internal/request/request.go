@@ -63,7 +63,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.wait.run(ctx, s) })
 	g.Go(func() error {
-		return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished), service.On(api.RunMoved, s.runMoved))
+		return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished).Where(ofRequests), service.On(api.RunMoved, s.runMoved))
 	})
 	g.Go(func() error {
 		return service.Relay(ctx, s.d,

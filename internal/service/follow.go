@@ -1,12 +1,14 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 
 	"tutti/bus"
 	"tutti/errs"
@@ -83,16 +85,25 @@ func fitting(rs []bus.Record) int {
 
 // Reaction is what a follower does at events of one type.
 type Reaction struct {
-	service string
-	typ     string
-	do      func(context.Context, *store.Tx, bus.Record) error
+	service  string
+	typ      string
+	do       func(context.Context, *store.Tx, bus.Record) error
+	concerns func(context.Context, []bus.Record) ([]bus.Record, error) // nil: all do
+}
+
+// Where leaves the reaction out for events that concern the service in nothing, before they cost it a
+// transaction: keep gets the events of the reaction's type of a page and returns, in order, those that
+// are to be reacted to. It may read the service's own database; an error repeats the page.
+func (r Reaction) Where(keep func(ctx context.Context, rs []bus.Record) ([]bus.Record, error)) Reaction {
+	r.concerns = keep
+	return r
 }
 
 // On makes h the reaction to e. h runs in a transaction of the follower's database that also moves
 // its cursor: what it writes there happens exactly once. It must have no other effects; calls to
 // others are intents (store.Tx.Intend).
 func On[T any](e bus.Event[T], h func(ctx context.Context, tx *store.Tx, r bus.Record, v T) error) Reaction {
-	return Reaction{e.Service(), e.Type(), func(ctx context.Context, tx *store.Tx, r bus.Record) error {
+	return Reaction{service: e.Service(), typ: e.Type(), do: func(ctx context.Context, tx *store.Tx, r bus.Record) error {
 		var v T
 		if err := json.Unmarshal(r.Data, &v); err != nil {
 			return errs.New(errs.Invalid, "event %s %d: %w", r.Type, r.Pos, err)
@@ -130,7 +141,9 @@ func Follow(ctx context.Context, d Deps, reactions ...Reaction) error {
 			failed = 0
 		default:
 			failed = 0
-			wait(ctx, wake, idle)
+			if !woken(ctx, wake, idle) {
+				f.note(ctx)
+			}
 		}
 	}
 	return nil
@@ -141,55 +154,108 @@ type follower struct {
 	Deps
 	source string
 	by     map[string]Reaction
+	// at is how far it has come, where known; stored is what the cursor in the store says of that. They
+	// differ by events that concerned the service in nothing.
+	at, stored int64
+	known      bool
 	// stuck is the event that failed last, and tries how often.
 	stuck int64
 	tries int
 }
 
+// maxAhead bounds the events that are looked at again after a restart, though they concern nobody.
+const maxAhead = 5000
+
 // digest handles one page of events and reports whether there is another.
 func (f *follower) digest(ctx context.Context) (more bool, err error) {
-	after, err := f.DB.Cursor(ctx, f.source)
-	if err != nil {
-		return false, f.complain(ctx, err)
-	}
-	page, err := Events(f.source).Call(ctx, f.Bus, ReadEvents{After: after, Limit: 200})
-	if err != nil {
-		return false, f.complain(ctx, err)
-	}
-	if whole, mine := f.whole(ctx, page.Records); whole {
-		return page.More || !mine, nil
-	}
-	done := after // the cursor as it is stored
-	for _, r := range page.Records {
-		re, ok := f.by[r.Type]
-		if !ok {
-			continue
+	if !f.known {
+		if f.at, err = f.DB.Cursor(ctx, f.source); err != nil {
+			return false, f.complain(ctx, err)
 		}
-		mine, err := f.react(bus.WithTrace(ctx, r.Trace), re, r)
+		f.stored = f.at
+	}
+	f.known = false // until all of the page is done
+	page, err := Events(f.source).Call(ctx, f.Bus, ReadEvents{After: f.at, Limit: 200})
+	if err != nil {
+		return false, f.complain(ctx, err)
+	}
+	if len(page.Records) == 0 {
+		f.known = true
+		return page.More, nil
+	}
+	rs, err := f.concerning(ctx, page.Records)
+	if err != nil {
+		return false, f.complain(ctx, err)
+	}
+	last := page.Records[len(page.Records)-1].Pos
+	whole, mine := f.whole(ctx, rs, last)
+	for _, r := range rs {
+		if whole {
+			break
+		}
+		mine, err = f.react(bus.WithTrace(ctx, r.Trace), f.by[r.Type], r)
 		if err != nil {
 			return false, f.complain(ctx, fmt.Errorf("event %s %d: %w", r.Type, r.Pos, err))
 		}
-		if !mine { // another replica is ahead: see how far
-			return true, nil
+		if !mine {
+			break
 		}
-		done = r.Pos
+		f.stored = r.Pos
 	}
-	if n := len(page.Records); n > 0 && page.Records[n-1].Pos > done {
-		err = f.DB.Tx(ctx, func(tx *store.Tx) error {
-			_, err := tx.Advance(f.source, page.Records[n-1].Pos)
-			return err
-		})
-		if err != nil {
-			return false, f.complain(ctx, err)
-		}
+	if len(rs) > 0 && !mine { // another replica is ahead: see how far
+		return true, nil
+	}
+	if whole {
+		f.stored = last
+	}
+	if f.at, f.known = last, true; f.at-f.stored >= maxAhead {
+		f.note(ctx)
 	}
 	return page.More, nil
 }
 
+// concerning returns those of a page that there is something to do about.
+func (f *follower) concerning(ctx context.Context, page []bus.Record) (out []bus.Record, err error) {
+	of := map[string][]bus.Record{}
+	for _, r := range page {
+		if _, ok := f.by[r.Type]; ok {
+			of[r.Type] = append(of[r.Type], r)
+		}
+	}
+	for typ, rs := range of {
+		if keep := f.by[typ].concerns; keep != nil {
+			if err := contained(func() error { rs, err = keep(ctx, rs); return err }); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, rs...)
+	}
+	slices.SortFunc(out, func(a, b bus.Record) int { return cmp.Compare(a.Pos, b.Pos) })
+	return out, nil
+}
+
+// note stores how far the follower has come over events that concern nobody here. That costs a commit
+// and may be late: events between would only be looked at again.
+func (f *follower) note(ctx context.Context) {
+	if !f.known || f.at == f.stored || ctx.Err() != nil {
+		return
+	}
+	at := f.at
+	err := f.DB.Tx(ctx, func(tx *store.Tx) error {
+		_, err := tx.Advance(f.source, at) // false: another replica is ahead, the better
+		return err
+	})
+	if err == nil {
+		f.stored = at
+	}
+	_ = f.complain(ctx, err)
+}
+
 // whole digests a page in one transaction, since one commit for many events is what lets a follower
-// keep up with a service that is busy. It reports false where that cannot be: then each event is
-// digested alone, so that one with a fault is found. mine is false where another replica is ahead.
-func (f *follower) whole(ctx context.Context, rs []bus.Record) (ok, mine bool) {
+// keep up with a service that is busy; rs are those that concern it, up to last. It reports false where
+// that cannot be: then each event is digested alone, so that one with a fault is found. mine is false
+// where another replica is ahead.
+func (f *follower) whole(ctx context.Context, rs []bus.Record, last int64) (ok, mine bool) {
 	if len(rs) < 2 || f.tries > 0 && f.stuck >= rs[0].Pos {
 		return false, true
 	}
@@ -200,15 +266,13 @@ func (f *follower) whole(ctx context.Context, rs []bus.Record) (ok, mine bool) {
 			return err
 		}
 		for _, r := range rs {
-			if re, ok := f.by[r.Type]; ok {
-				at = r.Pos
-				ctx := bus.WithTrace(ctx, r.Trace)
-				if err := tx.Under(ctx, func(tx *store.Tx) error { return contained(func() error { return re.do(ctx, tx, r) }) }); err != nil {
-					return err
-				}
+			at = r.Pos
+			ctx := bus.WithTrace(ctx, r.Trace)
+			if err := tx.Under(ctx, func(tx *store.Tx) error { return contained(func() error { return f.by[r.Type].do(ctx, tx, r) }) }); err != nil {
+				return err
 			}
 		}
-		_, err = tx.Advance(f.source, rs[len(rs)-1].Pos)
+		_, err = tx.Advance(f.source, last)
 		return err
 	})
 	if err != nil && !errs.Is(err, errs.Unavailable) {
@@ -219,7 +283,7 @@ func (f *follower) whole(ctx context.Context, rs []bus.Record) (ok, mine bool) {
 
 // complain logs an error that is more than the source, or the own database, being away for a moment.
 func (f *follower) complain(ctx context.Context, err error) error {
-	if ctx.Err() == nil && !errs.Is(err, errs.Unavailable) {
+	if err != nil && ctx.Err() == nil && !errs.Is(err, errs.Unavailable) {
 		f.Log.Warn("event not digested yet", "source", f.source, "tries", f.tries, "err", err)
 	}
 	return err

@@ -42,15 +42,21 @@ const idle = 2 * time.Second
 
 // wait sleeps until a wake-up, d, or the end of ctx; it reports whether ctx still lives.
 func wait(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
+	woken(ctx, wake, d)
+	return ctx.Err() == nil
+}
+
+// woken is wait that reports whether a wake-up came.
+func woken(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-wake:
+		return true
 	case <-t.C:
 	}
-	return true
+	return false
 }
 
 // signal wakes a waiter; it never blocks.

@@ -184,6 +184,53 @@ func TestFollowCommitsPages(t *testing.T) {
 	})
 }
 
+// Events that concern the follower in nothing cost it no transaction, and are not looked at again later.
+func TestFollowPassesOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, store.Config{Dir: t.TempDir()})
+		wanted := map[string]bool{"7": true, "20": true, "21": true}
+		asked := 0
+		keep := func(_ context.Context, rs []bus.Record) (out []bus.Record, err error) {
+			if asked++; asked == 1 {
+				return nil, errors.New("not yet")
+			}
+			for _, r := range rs {
+				if r.Type != happened.Type() {
+					t.Errorf("the filter got an event %s", r.Type)
+				}
+				if wanted[r.Subject] {
+					out = append(out, r)
+				}
+			}
+			return out, nil
+		}
+		follow := func() (stop func()) {
+			return run(t, func(ctx context.Context) error {
+				return service.Follow(ctx, w.follower, service.On(happened, func(_ context.Context, tx *store.Tx, r bus.Record, _ int) error { return see(tx, r.Subject) }).Where(keep))
+			})
+		}
+		w.emit(t, 1, 30)
+		stop := follow()
+		time.Sleep(time.Second)
+		w.emit(t, 31, 40)
+		time.Sleep(time.Minute)
+		stop()
+		if got, want := w.seen(t), []string{"7", "20", "21"}; !slices.Equal(got, want) {
+			t.Errorf("the follower saw %v; want %v", got, want)
+		}
+		if at, err := w.follower.DB.Cursor(t.Context(), "source"); err != nil || at != 80 {
+			t.Errorf("the cursor is at %d, %v; want 80", at, err)
+		}
+		asked = 1
+		follow()
+		time.Sleep(time.Minute)
+		if asked != 1 {
+			t.Error("the filter was asked again about what is over")
+		}
+	})
+}
+
 func TestFollowIsPrompt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
