@@ -14,6 +14,7 @@ import (
 
 	"tutti/api"
 	"tutti/internal/service"
+	"tutti/internal/store"
 )
 
 // Migrations are those of the slice's tables.
@@ -22,12 +23,32 @@ import (
 var Migrations embed.FS
 
 // Service answers for definitions.
-type Service struct{ d service.Deps }
+type Service struct {
+	d     service.Deps
+	asked store.Lookup[api.GetDefinitionIn, versionFound]
+}
+
+// versionFound is a version, or why there is none.
+type versionFound struct {
+	def api.Definition
+	err error
+}
 
 var _ service.Service = (*Service)(nil)
 
 // New builds the service.
-func New(d service.Deps) (service.Service, error) { return &Service{d: d}, nil }
+func New(d service.Deps) (service.Service, error) {
+	s := &Service{d: d}
+	s.asked.Find = func(ctx context.Context, ins []api.GetDefinitionIn) (map[api.GetDefinitionIn]versionFound, error) {
+		found := map[api.GetDefinitionIn]versionFound{}
+		for _, in := range ins { // thousands may ask for the same at once, few for different ones
+			def, err := version(ctx, d.DB, in)
+			found[in] = versionFound{def, err}
+		}
+		return found, nil
+	}
+	return s, nil
+}
 
 // Run serves until ctx ends, then returns nil.
 func (s *Service) Run(ctx context.Context) error {

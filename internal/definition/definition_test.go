@@ -51,7 +51,11 @@ func setup(t *testing.T, c store.Config) house {
 	if err := service.Serve(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&Service{d}).handle(t.Context()); err != nil {
+	s, err := New(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.(*Service).handle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range api.Kinds {

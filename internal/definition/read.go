@@ -13,7 +13,11 @@ import (
 // get returns a definition with its text: the newest version, or the one that is asked for, which may
 // be one of a definition that was withdrawn.
 func (s *Service) get(ctx context.Context, in api.GetDefinitionIn) (api.Definition, error) {
-	def, err := version(ctx, s.d.DB, in)
+	v, err := s.asked.Get(ctx, in)
+	if err != nil {
+		return api.Definition{}, err
+	}
+	def, err := v.def, v.err
 	if errs.Is(err, errs.NotFound) {
 		return def, s.missing(ctx, in)
 	}

@@ -121,14 +121,14 @@ func otherBody(key string) error {
 
 // repeated answers a call whose key made a run before.
 func (s *Service) repeated(ctx context.Context, e *engine, in api.StartRunIn, body string) (r api.Run, ok bool, err error) {
-	run, had, err := keyOf(ctx, s.d.DB, in.Namespace, in.Key)
-	if err != nil || run == "" {
+	made, err := s.keys.Get(ctx, keyID{in.Namespace, in.Key})
+	if err != nil || made.run == "" {
 		return r, false, err
 	}
-	if had != body {
+	if made.body != body {
 		return r, false, otherBody(in.Key)
 	}
-	r, err = s.read(ctx, in.Namespace, api.RunID(run))
+	r, err = s.read(ctx, in.Namespace, made.run)
 	if err != nil {
 		return r, false, err
 	}

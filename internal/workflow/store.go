@@ -3,9 +3,7 @@ package workflow
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -154,13 +152,49 @@ func readJournal(ctx context.Context, db *store.DB, n, after int64, f func(seq, 
 	return rows.Err()
 }
 
-// keyOf returns the run an idempotency key made, and the digest of what was asked then.
-func keyOf(ctx context.Context, db *store.DB, namespace, key string) (run, body string, err error) {
-	err = db.QueryRow(ctx, `SELECT run, body FROM workflow_keys WHERE namespace = ? AND key = ?`, namespace, key).Scan(&run, &body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", nil
+// keyID is an idempotency key.
+type keyID struct{ namespace, key string }
+
+// maxKeys is how many keys are looked for with one statement.
+const maxKeys = 256
+
+// keysOf returns which runs idempotency keys made, and the digests of what was asked then.
+func keysOf(ctx context.Context, db *store.DB, keys []keyID) (map[keyID]madeKey, error) {
+	out := map[keyID]madeKey{}
+	for some := range slices.Chunk(keys, maxKeys) {
+		if err := addKeys(ctx, db, some, out); err != nil {
+			return nil, err
+		}
 	}
-	return run, body, err
+	return out, nil
+}
+
+func addKeys(ctx context.Context, db *store.DB, keys []keyID, to map[keyID]madeKey) error {
+	n := 1 // few different statements, which stay prepared; the last key is asked for again to fill one up
+	for n < len(keys) {
+		n *= 4
+	}
+	args := make([]any, 0, 2*n)
+	for i := range n {
+		k := keys[min(i, len(keys)-1)]
+		args = append(args, k.namespace, k.key)
+	}
+	const one = "(CAST(? AS TEXT), CAST(? AS TEXT))"
+	rows, err := db.Query(ctx, `SELECT k.namespace, k.key, k.run, k.body FROM (VALUES `+one+strings.Repeat(", "+one, n-1)+`) AS v
+		CROSS JOIN workflow_keys AS k WHERE k.namespace = v.column1 AND k.key = v.column2`, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k keyID
+		var m madeKey
+		if err := rows.Scan(&k.namespace, &k.key, &m.run, &m.body); err != nil {
+			return err
+		}
+		to[k] = m
+	}
+	return rows.Err()
 }
 
 // definitionOf returns the document with a digest.

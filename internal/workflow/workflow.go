@@ -44,6 +44,7 @@ type Service struct {
 	past     *views // of runs as of an earlier event
 	history  *history
 	pollers  *pollers
+	keys     store.Lookup[keyID, madeKey]
 	// geometries are where the steps of definitions are drawn; playing has a place for each simulation.
 	geometries geometries
 	playing    chan struct{}
@@ -54,9 +55,11 @@ func New(cfg Config) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
 		read := func(def api.Definition) (api.TaskType, error) { return cfg.Drivers.Spec(def.Document) }
 		g := &graphs{}
-		return &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, playing: make(chan struct{}, maxPlayed), views: &views{db: d.DB, graphs: g}, past: &views{db: d.DB, graphs: g},
+		s := &Service{d: d, types: newTypes(cfg.Types), cfg: cfg, playing: make(chan struct{}, maxPlayed), views: &views{db: d.DB, graphs: g}, past: &views{db: d.DB, graphs: g},
 			history: &history{db: d.DB, graphs: g}, pollers: &pollers{since: time.Now()},
-			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}, nil
+			declared: &task.Published[api.TaskType]{Bus: d.Bus, As: d.Name, Read: read}}
+		s.keys.Find = func(ctx context.Context, keys []keyID) (map[keyID]madeKey, error) { return keysOf(ctx, d.DB, keys) }
+		return s, nil
 	}
 }
 
