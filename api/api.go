@@ -211,12 +211,12 @@ func ParseDuration(s string) (time.Duration, error) {
 var Methods = []bus.Declared{
 	StartRun, GetRun, ListRuns, ListTasks, GetTask, RunEvents, RunGraph, CancelRun, PauseRun, ResumeRun, SignalRun, RetryRun, UndoRun, ApproveTask, RejectTask, ListApprovals,
 	WorkflowHistory, ListRoles, GraphDefinition, SimulateWorkflow, DefinitionVersions, DiffDefinition, DefinitionUsers, ListVariables, FindLog,
-	GetTrace, GetHome, GetCounts, RunQueue, RunStats,
+	GetTrace, GetHome, GetCounts, RunQueue, RunStats, WorkflowUses,
 	RunWhy, WorkflowDurations, ForkRun, ExportRun,
 	PollTasks, Heartbeat, SetVars, AppendLog, CompleteTask, ListTaskTypes,
 	ApplyDefinitions, ValidateDefinitions, ListDefinitions, GetDefinition, DeleteDefinition,
-	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest,
-	ListEntries, GetEntry, ListResources, GetResource, ListCommits, ReadRepository,
+	CreateRequest, PlanRequest, GetRequest, ListRequests, CancelRequest, ResubmitRequest, RequestStats, DiffRequests,
+	ListEntries, GetEntry, EntryOptions, ListResources, GetResource, ListCommits, ReadRepository,
 	ListFiles, GetFile, DeleteFile,
 	ReadLog,
 	ListMessages,
@@ -224,5 +224,5 @@ var Methods = []bus.Declared{
 	Bootstrap, AskFirstUse, Login, MakeLink, FollowLink, Logout, WhoAmI, ListUsers, CreateUser, UpdateUser, DeleteUser, ListTokens, CreateToken, RevokeToken, ListNamespaces, CreateNamespace,
 	ListSecrets, SetSecret, DeleteSecret,
 	ListRollouts, GetRollout, SetRolloutPolicy, SetRolloutHooks, GetRolloutCells, CommandRollout, Orchestrate, ListRolloutTargets, RolloutHistory, DeleteRollout, ListRolloutBudgets, SetRolloutBudgets,
-	ListAudit, Search,
+	ListAudit, SearchEvents, Search,
 }

@@ -67,10 +67,30 @@ type StatsIn struct {
 	Workflow string `query:"workflow" doc:"Only of this workflow"`
 }
 
+// WorkflowUse is how often a workflow was used, and how that went.
+type WorkflowUse struct {
+	Workflow  string `json:"workflow"`
+	Runs      int    `json:"runs"`
+	Succeeded int    `json:"succeeded"`
+	Failed    int    `json:"failed"`
+	Active    int    `json:"active"`
+	// Last is when the newest of them began.
+	Last time.Time `json:"last,omitzero"`
+	// Expected is how long it usually takes; nil where none has succeeded lately.
+	Expected *Expected `json:"expected,omitempty"`
+}
+
+// WorkflowUsesIn asks how workflows were used.
+type WorkflowUsesIn struct {
+	NS
+	Days int `query:"days" doc:"How far back; default 30" minimum:"1" maximum:"365"`
+}
+
 // The methods that put together what a person wants to see.
 var (
-	GetHome   = bus.Method[HomeIn, Home]{Name: "home.get", HTTP: "GET /v1/namespaces/{namespace}/home", Perm: "run.read", Doc: "Get what needs the caller, what runs, and how the installation does."}
-	GetCounts = bus.Method[HomeIn, Counts]{Name: "home.counts", HTTP: "GET /v1/namespaces/{namespace}/counts", Perm: "run.read", Doc: "Count what needs the caller and what runs."}
-	RunQueue  = bus.Method[HomeIn, Page[PoolQueue]]{Name: "run.queue", HTTP: "GET /v1/namespaces/{namespace}/queue", Perm: "run.read", Doc: "Say what is ready for workers and not taken, by pool."}
-	RunStats  = bus.Method[StatsIn, Page[HourOfRuns]]{Name: "run.stats", HTTP: "GET /v1/namespaces/{namespace}/stats", Perm: "run.read", Doc: "Count runs by state and by the hour they began in, oldest first."}
+	GetHome      = bus.Method[HomeIn, Home]{Name: "home.get", HTTP: "GET /v1/namespaces/{namespace}/home", Perm: "run.read", Doc: "Get what needs the caller, what runs, and how the installation does."}
+	GetCounts    = bus.Method[HomeIn, Counts]{Name: "home.counts", HTTP: "GET /v1/namespaces/{namespace}/counts", Perm: "run.read", Doc: "Count what needs the caller and what runs."}
+	RunQueue     = bus.Method[HomeIn, Page[PoolQueue]]{Name: "run.queue", HTTP: "GET /v1/namespaces/{namespace}/queue", Perm: "run.read", Doc: "Say what is ready for workers and not taken, by pool."}
+	WorkflowUses = bus.Method[WorkflowUsesIn, Page[WorkflowUse]]{Name: "workflow.uses", HTTP: "GET /v1/namespaces/{namespace}/workflows/uses", Perm: "run.read", Doc: "Say how often each workflow was used, how that went and how long it takes, by name."}
+	RunStats     = bus.Method[StatsIn, Page[HourOfRuns]]{Name: "run.stats", HTTP: "GET /v1/namespaces/{namespace}/stats", Perm: "run.read", Doc: "Count runs by state and by the hour they began in, oldest first."}
 )

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"time"
 
 	"tutti/bus"
@@ -161,25 +160,6 @@ var (
 	ResolveSecrets = bus.Method[ResolveSecretsIn, ResolvedSecrets]{Name: "secret.resolve", Perm: bus.System, Doc: "Get values, for the answer to a trusted worker."}
 )
 
-// Act is a row of the audit trail.
-type Act struct {
-	At        time.Time       `json:"at"`
-	Subject   string          `json:"subject"`
-	From      string          `json:"from,omitempty"`
-	Namespace string          `json:"namespace"`
-	Action    string          `json:"action"`
-	Object    string          `json:"object"`
-	Trace     string          `json:"trace,omitempty"`
-	Detail    json.RawMessage `json:"detail,omitempty"`
-	Service   string          `json:"service"`
-}
-
-// ListAuditIn asks for the audit trail.
-type ListAuditIn struct {
-	NS
-	Paging
-}
-
 // SearchIn looks an ID up, by a prefix of at least 4 characters after its kind.
 type SearchIn struct {
 	NS
@@ -207,6 +187,5 @@ func Find(kind string) bus.Method[FindIn, Page[Found]] {
 
 // The methods the gateway answers itself, by asking the services.
 var (
-	ListAudit = bus.Method[ListAuditIn, Page[Act]]{Name: "audit.list", HTTP: "GET /v1/namespaces/{namespace}/audit", Perm: "audit.read", Doc: "List who did what, newest first."}
-	Search    = bus.Method[SearchIn, Page[Found]]{Name: "search", HTTP: "GET /v1/namespaces/{namespace}/search", Perm: "run.read", Doc: "Find requests, runs and files by a prefix of their ID."}
+	Search = bus.Method[SearchIn, Page[Found]]{Name: "search", HTTP: "GET /v1/namespaces/{namespace}/search", Perm: "run.read", Doc: "Find requests, runs and files by a prefix of their ID."}
 )

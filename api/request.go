@@ -113,12 +113,64 @@ type ResubmitBody struct {
 	Params json.RawMessage `json:"params,omitempty"`
 }
 
+// RequestStatsIn asks for counts of requests.
+type RequestStatsIn struct {
+	NS
+	Days      int    `query:"days" doc:"How far back; default 90" minimum:"1" maximum:"3650"`
+	Requester string `query:"requester"`
+	Type      string `query:"type"`
+}
+
+// RequestCounts are requests by state and by entry.
+type RequestCounts struct {
+	States map[State]int `json:"states"`
+	// Entries are the catalogue entries that were asked for, by name.
+	Entries []EntryUse `json:"entries"`
+}
+
+// EntryUse is how often an entry of the catalogue was asked for.
+type EntryUse struct {
+	Entry     string    `json:"entry"`
+	Requests  int       `json:"requests"`
+	Succeeded int       `json:"succeeded"`
+	Failed    int       `json:"failed"`
+	Last      time.Time `json:"last"`
+	// P50 and P90 are how long those that succeeded took; zero where none did.
+	P50 Duration `json:"p50,omitzero"`
+	P90 Duration `json:"p90,omitzero"`
+}
+
+// DiffRequestsIn names two requests.
+type DiffRequestsIn struct {
+	NS
+	ID   string `path:"id" doc:"Request ID, or a unique prefix of one"`
+	With string `query:"with" doc:"The request to compare with, which is taken for the earlier one; by default the one that was submitted again, or else the one before of the same resource" maxLength:"64"`
+}
+
+// RequestDiff is what differs between two requests.
+type RequestDiff struct {
+	From Request `json:"from"` // without params and spec
+	To   Request `json:"to"`
+	// Params are the fields that were asked for differently, Spec those that it came to in the common format.
+	Params []FieldChange `json:"params"`
+	Spec   []FieldChange `json:"spec"`
+}
+
+// FieldChange is a value that differs, by its place: "disks[0].size". One that is not there is left out.
+type FieldChange struct {
+	Path   string          `json:"path"`
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
 // The request methods.
 var (
 	CreateRequest   = bus.Method[CreateRequestIn, Request]{Name: "request.create", HTTP: "POST /v1/namespaces/{namespace}/requests", Status: 201, Doc: "Ask for a resource."}
 	PlanRequest     = bus.Method[CreateRequestIn, RequestPlan]{Name: "request.plan", HTTP: "POST /v1/namespaces/{namespace}/requests/plan", Perm: "request.create", Doc: "Say what a request would do."}
 	GetRequest      = bus.Method[RequestIn, Request]{Name: "request.get", HTTP: "GET /v1/namespaces/{namespace}/requests/{id}", Perm: "request.read", Doc: "Get a request."}
 	ListRequests    = bus.Method[ListRequestsIn, Page[Request]]{Name: "request.list", HTTP: "GET /v1/namespaces/{namespace}/requests", Perm: "request.read", Doc: "List requests, newest first."}
+	RequestStats    = bus.Method[RequestStatsIn, RequestCounts]{Name: "request.stats", HTTP: "GET /v1/namespaces/{namespace}/requests/stats", Perm: "request.read", Doc: "Count requests by state, and by what was asked for."}
+	DiffRequests    = bus.Method[DiffRequestsIn, RequestDiff]{Name: "request.diff", HTTP: "GET /v1/namespaces/{namespace}/requests/{id}/diff", Perm: "request.read", Doc: "Say what a request asks for differently than another."}
 	CancelRequest   = bus.Method[CancelRequestIn, Request]{Name: "request.cancel", HTTP: "POST /v1/namespaces/{namespace}/requests/{id}/cancel", Doc: "Cancel what a request started."}
 	ResubmitRequest = bus.Method[ResubmitIn, Request]{Name: "request.resubmit", HTTP: "POST /v1/namespaces/{namespace}/requests/{id}/resubmit", Perm: "request.create", Status: 201, Doc: "Submit a request again: a new ID, the same trace."}
 )

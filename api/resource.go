@@ -76,6 +76,32 @@ type EntryIn struct {
 	Name string `path:"name"`
 }
 
+// EntryOptionsIn asks what the fields of an entry may be.
+type EntryOptionsIn struct {
+	NS
+	Name string `path:"name"`
+	Body EntryOptionsBody
+}
+
+// EntryOptionsBody is what was filled in so far.
+type EntryOptionsBody struct {
+	Params json.RawMessage `json:"params,omitempty" doc:"What was filled in so far; it may be incomplete"`
+}
+
+// Options are the values that may be chosen now, by field: "network", or "disks.storage" for a field of
+// each item of a list. A field that is not named is bound by its schema alone.
+type Options struct {
+	Fields map[string][]Option `json:"fields"`
+}
+
+// Option is a value that may be chosen.
+type Option struct {
+	Value json.RawMessage `json:"value"`
+	Title string          `json:"title,omitempty"`
+	// Off says why it cannot be chosen now; empty where it can.
+	Off string `json:"off,omitempty"`
+}
+
 // ListEntriesIn asks for the catalogue.
 type ListEntriesIn struct{ NS }
 
@@ -158,6 +184,7 @@ type TreeFile struct {
 var (
 	ListEntries     = bus.Method[ListEntriesIn, Page[Entry]]{Name: "resource.catalogue", HTTP: "GET /v1/namespaces/{namespace}/catalogue", Perm: "request.read", Doc: "List what can be ordered, presets first."}
 	GetEntry        = bus.Method[EntryIn, Entry]{Name: "resource.entry", HTTP: "GET /v1/namespaces/{namespace}/catalogue/{name}", Perm: "request.read", Doc: "Get a catalogue entry with its schema."}
+	EntryOptions    = bus.Method[EntryOptionsIn, Options]{Name: "resource.options", HTTP: "POST /v1/namespaces/{namespace}/catalogue/{name}/options", Perm: "request.read", Doc: "Say what the fields of an entry may be, given what was filled in so far."}
 	ResolveResource = bus.Method[ResolveIn, Resolved]{Name: "resource.resolve", Perm: bus.System, Doc: "Validate and enrich what was asked for and choose the workflow."}
 	ListResources   = bus.Method[ListResourcesIn, Page[Resource]]{Name: "resource.list", HTTP: "GET /v1/namespaces/{namespace}/resources", Perm: "request.read", Doc: "List resources by type and name."}
 	GetResource     = bus.Method[ResourceIn, Resource]{Name: "resource.get", HTTP: "GET /v1/namespaces/{namespace}/resources/{type}/{name}", Perm: "request.read", Doc: "Get a resource with its history."}

@@ -329,6 +329,21 @@ func (c *Client) Download(ctx context.Context, namespace, file string) (io.ReadC
 	return resp.Body, nil
 }
 
+// ExportAudit returns the acts of the client's namespace that match query, newest first, in a format: "jsonl"
+// or "csv". The caller closes it. A connection that breaks is an error of its Read.
+func (c *Client) ExportAudit(ctx context.Context, query, format string) (io.ReadCloser, error) {
+	path := c.c.Server + "/v1/namespaces/" + url.PathEscape(c.c.Namespace) + "/audit/export?" + url.Values{"q": {query}, "format": {format}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, errs.New(errs.Invalid, "export: %w", err)
+	}
+	resp, err := c.do(req)
+	if err != nil {
+		return nil, fmt.Errorf("export the audit trail: %w", err)
+	}
+	return resp.Body, nil
+}
+
 // files returns the address of a file's content, or of the collection.
 func (c *Client) files(namespace, file string) (string, error) {
 	if namespace == "" {

@@ -182,10 +182,10 @@ func TestCommandTree(t *testing.T) {
 		}
 	}
 	walk(l.root())
-	want := strings.Fields(`api apply approval/approve approval/list approval/reject audit/list catalogue completion
-		context/add context/list context/remove context/show context/use doctor event/tail file/get file/list file/put fsck login logout logs
+	want := strings.Fields(`api apply approval/approve approval/list approval/reject audit/export audit/list catalogue completion
+		context/add context/list context/remove context/show context/use doctor event/list event/search event/tail file/get file/list file/put fsck login logout logs
 		namespace/create namespace/list open plan
-		request/approve request/cancel request/create request/files request/list request/plan request/reject request/resubmit request/retry request/show request/trace request/vars
+		request/approve request/cancel request/create request/diff request/files request/list request/plan request/reject request/resubmit request/retry request/show request/trace request/vars
 		resource/catalogue resource/history resource/list resource/show resource/types
 		rollout/abort rollout/force rollout/history rollout/list rollout/mark-bad rollout/mark-good rollout/operate rollout/pause rollout/promote rollout/resume
 		rollout/retry rollout/show rollout/skip rollout/start rollout/targets

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"io"
 	"net/http"
 	"os"
@@ -366,8 +367,20 @@ func TestRunGraphAndOutput(t *testing.T) {
 	if r := s.cli("run", "graph", runA); r.out != "STEP\tSTATE\tUSE\tWAITS FOR\na\tsucceeded\tset\t\nb\t\thttp\ta?\n" {
 		t.Errorf("run graph = %q", r.out)
 	}
-	if r := s.cli("run", "graph", runA, "--dot"); !strings.Contains(r.out, "\"a\" [label=\"A \\\"1\\\"\"];\n") || !strings.Contains(r.out, "\"a\" -> \"b\" [style=dashed];\n") {
-		t.Errorf("run graph --dot = %q", r.out)
+	if r := s.cli("run", "graph", runA, "-o", "dot"); !strings.Contains(r.out, "\"a\" [label=\"A \\\"1\\\"\"];\n") || !strings.Contains(r.out, "\"a\" -> \"b\" [style=dashed];\n") {
+		t.Errorf("run graph -o dot = %q", r.out)
+	}
+	if r := s.cli("run", "graph", runA, "-o", "ascii"); r.out != "✓ A \"1\"  set  ╮\n○ b  http     ╯\n" {
+		t.Errorf("run graph -o ascii = %q", r.out)
+	}
+	if r := s.cli("run", "graph", runA, "-o", "svg"); !strings.HasPrefix(r.out, "<svg ") || !strings.Contains(r.out, "A &#34;1&#34;") || xml.Unmarshal([]byte(r.out), new(any)) != nil {
+		t.Errorf("run graph -o svg = %q", r.out)
+	}
+	if r := s.cli("run", "graph", runA, "-o", "png"); r.code != 2 {
+		t.Errorf("run graph -o png = %+v; want exit code 2", r)
+	}
+	if r := s.cli("run", "graph", runA, "-o", "name"); r.out != "a\nb\n" {
+		t.Errorf("run graph -o name = %q", r.out)
 	}
 	if r := s.cli("run", "output", runA); r.out != "{\n  \"ip\": \"<1>\"\n}\n" {
 		t.Errorf("run output = %q", r.out)
@@ -533,5 +546,25 @@ func TestEventTail(t *testing.T) {
 	}
 	if r := s.cli("event", "tail", runA, "--jq", ".type"); r.out != "run.started\n" || r.code != 0 {
 		t.Errorf("event tail RUN = %+v", r)
+	}
+}
+
+func TestTrails(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	s.on("GET "+ns+"/events", api.FoundEvents{Items: []api.FoundEvent{{ID: "request/3", Type: "tutti.request.request.finished", State: api.Failed, Subject: "req_1", By: "user:anna"}}})
+	if r := s.cli("event", "search", "state:failed", "disk", "--fields", "type,state,subject"); r.code != 0 || !strings.HasSuffix(r.out, "request.request.finished\tfailed\treq_1\n") || s.called("GET "+ns+"/events") != 1 {
+		t.Errorf("event search = %+v", r)
+	}
+	if r := s.cli("event", "search"); r.code != 2 {
+		t.Errorf("event search for nothing = %+v; want exit code 2", r)
+	}
+	s.on("GET "+ns+"/audit", api.AuditPage{})
+	if r := s.cli("audit", "list", "by:bob"); r.code != 0 || !strings.Contains(r.errOut, "Nothing that matches was done.") {
+		t.Errorf("audit list = %+v", r)
+	}
+	s.on("GET "+ns+"/requests/"+reqA+"/diff", api.RequestDiff{From: api.Request{ID: "req_0"}, To: api.Request{ID: reqA}, Params: []api.FieldChange{{Path: "cpu", Before: json.RawMessage("2"), After: json.RawMessage("4")}}})
+	if r := s.cli("request", "diff", reqA); r.code != 0 || !strings.HasSuffix(r.out, "asked\tcpu\t2\t4\n") {
+		t.Errorf("request diff = %+v", r)
 	}
 }

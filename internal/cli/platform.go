@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -135,24 +134,6 @@ func (l *line) fileList() *cobra.Command {
 	return cmd
 }
 
-func (l *line) auditCommands() *cobra.Command {
-	cols := []output.Column[api.Act]{
-		when("AT", func(a api.Act) time.Time { return a.At }),
-		col("WHO", func(a api.Act) string { return a.Subject }),
-		col("DID", func(a api.Act) string { return a.Action }),
-		col("TO", func(a api.Act) string { return a.Object }),
-		col("FROM", func(a api.Act) string { return a.From }),
-		wide("SERVICE", func(a api.Act) string { return a.Service }),
-		wide("TRACE", func(a api.Act) string { return a.Trace }),
-		wide("DETAIL", func(a api.Act) string { return string(a.Detail) }),
-	}
-	return l.group("audit", "See who did what", "",
-		lister(l, "list", "List who did what, newest first", cols, func(a api.Act) string { return a.Object }, "Nothing was done yet.",
-			func(ctx context.Context, p api.Paging) (api.Page[api.Act], error) {
-				return call(ctx, l, api.ListAudit, api.ListAuditIn{Paging: p})
-			}))
-}
-
 func (l *line) serviceCommands() *cobra.Command {
 	return l.group("service", "See the services and workers that are up", "",
 		l.command("list", "List services and workers with their last sign of life", func(ctx context.Context, _ []string) error {
@@ -174,88 +155,3 @@ func (l *line) serviceCommands() *cobra.Command {
 			return list(l, page, cols, func(p api.Presence) string { return p.ID }, "Nothing is up.")
 		}))
 }
-
-// cloudEvent is an event of the stream as it travels.
-type cloudEvent struct {
-	Type    string          `json:"type"`
-	Subject string          `json:"subject"`
-	Time    time.Time       `json:"time"`
-	Data    json.RawMessage `json:"data"`
-}
-
-func (l *line) eventCommands() *cobra.Command {
-	return l.group("event", "Follow what happens", "", l.eventTail())
-}
-
-func (l *line) eventTail() *cobra.Command {
-	var after string
-	cmd := l.command("tail [RUN]", "Follow the events of the namespace, or of one run, as they are committed", func(ctx context.Context, args []string) error {
-		topic := "events"
-		if len(args) > 0 {
-			id, err := l.runID(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			topic = "run:" + string(id)
-		}
-		c, err := l.client()
-		if err != nil {
-			return err
-		}
-		p := l.printer()
-		for e, err := range c.Stream(ctx, []string{topic}, after) {
-			if err != nil {
-				return err
-			}
-			if err := l.printEvent(p, e); err != nil {
-				return err
-			}
-		}
-		return ctx.Err()
-	})
-	cmd.Flags().StringVar(&after, "after", "", "cursor to continue after")
-	cmd.ValidArgsFunction = l.complete(l.runIDs)
-	return cmd
-}
-
-// printEvent prints one event of a stream on a line, or as data.
-func (l *line) printEvent(p *output.Printer, e sdk.Event) error {
-	if e.Type == "end" {
-		return nil
-	}
-	p.Now = time.Now()
-	if p.Structured() {
-		if p.Format == "json" {
-			p.Format = "jsonl" // a stream has no end to close a list at
-		}
-		return p.Data(e.Data)
-	}
-	text := ""
-	switch e.Type {
-	case "run":
-		var r api.RunEvent
-		if err := json.Unmarshal(e.Data, &r); err != nil {
-			return fmt.Errorf("event: %w", err)
-		}
-		text = fmt.Sprintf("%s\t%s\t%s\t%s", clock(r.At), r.Type, r.Task, r.Data)
-	default:
-		var c cloudEvent
-		if err := json.Unmarshal(e.Data, &c); err != nil {
-			return fmt.Errorf("event: %w", err)
-		}
-		text = fmt.Sprintf("%s\t%s\t%s", clock(c.Time), c.Type, c.Subject)
-	}
-	fields := strings.Split(text, "\t")
-	for i := range fields {
-		fields[i] = output.Clean(fields[i])
-	}
-	if !p.Terminal {
-		_, err := fmt.Fprintln(p.W, strings.Join(fields, "\t"))
-		return err
-	}
-	_, err := fmt.Fprintln(p.W, output.Cut(strings.Join(fields, "  "), p.Width))
-	return err
-}
-
-// clock writes the time of day, in UTC as all else.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }

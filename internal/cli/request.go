@@ -19,7 +19,7 @@ func (l *line) requestCommands() *cobra.Command {
 	return l.group("request", "Ask for resources, and follow what was asked for",
 		"  tutti request create vm -p name=web-dev-07 -p network=INTRANET_DEV -p cpu=2 --wait",
 		l.requestCreate(), l.requestList(), l.requestShow(), l.requestPlan(), l.decide("approve", "request", api.ApproveTask), l.decide("reject", "request", api.RejectTask),
-		l.requestCancel(), l.requestRetry(), l.requestResubmit(), l.requestTrace(), l.requestVars(), l.requestFiles())
+		l.requestCancel(), l.requestRetry(), l.requestResubmit(), l.requestTrace(), l.requestDiff(), l.requestVars(), l.requestFiles())
 }
 
 // given are the flags that give parameters.
@@ -390,6 +390,55 @@ func (l *line) requestFiles() *cobra.Command {
 			return err
 		}
 		return list(l, page, fileColumns(), func(f api.File) string { return f.ID }, "No file belongs to this request.")
+	})
+	cmd.ValidArgsFunction = l.complete(l.requestIDs)
+	return cmd
+}
+
+func (l *line) requestDiff() *cobra.Command {
+	cmd := l.command("diff ID [EARLIER]", "Show what a request asks for differently than another: by default the one before", func(ctx context.Context, args []string) error {
+		to, err := l.resolve(ctx, args[0], "request")
+		if err != nil {
+			return err
+		}
+		in := api.DiffRequestsIn{ID: to.ID}
+		if len(args) > 1 {
+			from, err := l.resolve(ctx, args[1], "request")
+			if err != nil {
+				return err
+			}
+			in.With = from.ID
+		}
+		d, err := call(ctx, l, api.DiffRequests, in)
+		if err != nil {
+			return err
+		}
+		type change struct {
+			what string
+			api.FieldChange
+		}
+		var all []change
+		for _, c := range d.Params {
+			all = append(all, change{"asked", c})
+		}
+		for _, c := range d.Spec {
+			all = append(all, change{"spec", c})
+		}
+		cols := []output.Column[change]{
+			col("OF", func(c change) string { return c.what }),
+			col("FIELD", func(c change) string { return c.Path }),
+			col("BEFORE", func(c change) string { return string(c.Before) }),
+			col("AFTER", func(c change) string { return string(c.After) }),
+		}
+		p := l.printer()
+		if !p.Structured() {
+			l.note("%s → %s", d.From.ID, d.To.ID)
+			if len(all) == 0 {
+				l.note("They ask for the same.")
+				return nil
+			}
+		}
+		return output.List(p, d, all, cols, func(c change) string { return c.Path })
 	})
 	cmd.ValidArgsFunction = l.complete(l.requestIDs)
 	return cmd

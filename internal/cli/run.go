@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -324,61 +323,6 @@ func (l *line) runOutput() *cobra.Command {
 		}
 		return l.printer().Data(out)
 	})
-}
-
-func (l *line) runGraph() *cobra.Command {
-	var dot bool
-	var m api.Moment
-	cmd := l.onRun("graph ID", "Print the plan of a run: each step with what it waits for", func(ctx context.Context, id api.RunID) error {
-		g, err := call(ctx, l, api.RunGraph, api.GraphIn{RunIn: api.RunIn{ID: id, Moment: m}})
-		if err != nil {
-			return err
-		}
-		if dot {
-			_, err = fmt.Fprint(l.Stdout, dotGraph(g))
-			return err
-		}
-		waits := map[string][]string{}
-		for _, e := range g.Edges {
-			from := e.From
-			if e.Soft {
-				from += "?"
-			}
-			waits[e.To] = append(waits[e.To], from)
-		}
-		slices.SortStableFunc(g.Nodes, func(a, b api.GraphNode) int { return cmp.Or(cmp.Compare(a.X, b.X), cmp.Compare(a.Y, b.Y)) })
-		cols := []output.Column[api.GraphNode]{
-			col("STEP", func(n api.GraphNode) string { return n.ID }),
-			stateOf(func(n api.GraphNode) api.State { return n.State }),
-			col("USE", func(n api.GraphNode) string { return cmp.Or(n.Use, n.Kind) }),
-			col("WAITS FOR", func(n api.GraphNode) string { return strings.Join(waits[n.ID], ", ") }),
-			wide("TITLE", func(n api.GraphNode) string { return n.Title }),
-		}
-		return output.List(l.printer(), g, g.Nodes, cols, func(n api.GraphNode) string { return n.ID })
-	})
-	cmd.Flags().BoolVar(&dot, "dot", false, "in the language of Graphviz")
-	return atFlag(cmd, &m)
-}
-
-// dotGraph writes g for Graphviz.
-func dotGraph(g api.Graph) string {
-	var b strings.Builder
-	b.WriteString("digraph run {\n  rankdir=LR; node [shape=box];\n")
-	for _, n := range g.Nodes {
-		fmt.Fprintf(&b, "  %s [label=%s];\n", quote(n.ID), quote(cmp.Or(n.Title, n.ID)))
-	}
-	for _, e := range g.Edges {
-		style := ""
-		if e.Soft {
-			style = " [style=dashed]"
-		}
-		fmt.Fprintf(&b, "  %s -> %s%s;\n", quote(e.From), quote(e.To), style)
-	}
-	return b.String() + "}\n"
-}
-
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(output.Clean(s)) + `"`
 }
 
 func (l *line) runCancel() *cobra.Command {

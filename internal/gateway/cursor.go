@@ -73,9 +73,9 @@ func parseCursor(s string) (cursor, error) {
 	return c, nil
 }
 
-// auditCursor says which acts of each service, in the order of names, were listed already: those
+// trailCursor says which rows of each service's trail, in the order of names, were listed already: those
 // from a position on. It is short, since page cursors are bounded.
-func auditCursor(names []string, before []int64) string {
+func trailCursor(names []string, before []int64) string {
 	b := binary.BigEndian.AppendUint32([]byte{1}, crc32.ChecksumIEEE([]byte(strings.Join(names, ","))))
 	for _, n := range before {
 		b = binary.AppendUvarint(b, uint64(n))
@@ -83,14 +83,14 @@ func auditCursor(names []string, before []int64) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// parseAuditCursor reads auditCursor; "" is the position 0 of each service, which is the end.
-func parseAuditCursor(names []string, s string) ([]int64, error) {
+// parseTrailCursor reads trailCursor; "" is the position 0 of each service, which is the end.
+func parseTrailCursor(names []string, s string) ([]int64, error) {
 	before := make([]int64, len(names))
 	if s == "" {
 		return before, nil
 	}
 	bad := errs.New(errs.Invalid, "the cursor is not one that this server gave").WithHint("leave it out to start afresh")
-	head := auditCursor(names, nil)
+	head := trailCursor(names, nil)
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if want, _ := base64.RawURLEncoding.DecodeString(head); err != nil || !strings.HasPrefix(string(b), string(want)) {
 		return nil, bad

@@ -4,7 +4,7 @@
 // session cookie, the health checks and a small page to look at.
 //
 // It owns no tables and decides nothing: who calls is told by identity, what they may do by the policy
-// of the bus, what is so by the services. It answers audit.list and search itself, by asking the
+// of the bus, what is so by the services. It answers event.search, audit.list and search itself, by asking the
 // services. Every route needs a permission, or New fails; the exceptions are the constants in open.
 package gateway
 

@@ -128,5 +128,9 @@ func (s *schemas) special() []*huma.Operation {
 			Schema: &huma.Schema{Type: huma.TypeArray, Items: text}},
 		param("query", "after", "The cursor of the last event seen; also Last-Event-ID")}
 	stream.Responses = map[string]*huma.Response{"200": {Description: "The events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: text}}}}
-	return []*huma.Operation{up, down, stream}
+
+	export := s.operation(bus.Info{Name: "audit.export", HTTP: exportRoute, Perm: "audit.read", Out: reflect.TypeFor[api.Nothing](), Doc: "Take the audit trail, or what matches of it, away whole."})
+	export.Parameters = []*huma.Param{namespace, param("query", "q", "Words and key:value, as of audit.list"), param("query", "format", "jsonl, the default, or csv")}
+	export.Responses = map[string]*huma.Response{"200": {Description: "The acts, newest first", Content: map[string]*huma.MediaType{"application/jsonl": {Schema: text}, "text/csv": {Schema: text}}}}
+	return []*huma.Operation{up, down, stream, export}
 }

@@ -99,6 +99,7 @@ func (g *Gateway) own() error {
 		{uploadRoute, "file.write", g.upload},
 		{downloadRoute, "file.read", g.download},
 		{streamRoute, "run.read", g.stream},
+		{exportRoute, "audit.read", g.exportAudit},
 		{refsRoute, "request.read", g.refs},
 		{packRoute, "request.read", g.pack},
 		{assetRoute, bus.Open, asset},

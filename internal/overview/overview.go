@@ -1,5 +1,5 @@
 // Package overview answers what is seen only by putting together what several services know: a trace as
-// one timeline, what needs the caller and what runs, how the installation is, and events by search.
+// one timeline, what needs the caller and what runs, and how the installation is.
 //
 // It owns no tables and keeps nothing that counts. It answers trace.get, home.get and home.counts,
 // and asks the owners as whoever calls, so that nobody sees here what its owner would not show.

@@ -83,6 +83,8 @@ func (s *Service) handle(ctx context.Context) error {
 		api.PlanRequest.Handle(ctx, b, s.plan),
 		api.GetRequest.Handle(ctx, b, s.get),
 		api.ListRequests.Handle(ctx, b, s.list),
+		api.RequestStats.Handle(ctx, b, s.stats),
+		api.DiffRequests.Handle(ctx, b, s.diff),
 		api.CancelRequest.Handle(ctx, b, s.cancel),
 		api.ResubmitRequest.Handle(ctx, b, s.resubmit),
 		api.Find("request").Handle(ctx, b, s.find),

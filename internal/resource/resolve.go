@@ -46,6 +46,13 @@ func (s *Service) resolve(ctx context.Context, in api.ResolveIn) (api.Resolved, 
 	if len(problems) > 0 {
 		return api.Resolved{}, refuse(in.Entry, problems)
 	}
+	fields, err := s.choices(ctx, in.NS, e.typ, spec, in.Requester)
+	if err != nil {
+		return api.Resolved{}, err
+	}
+	if problems := permitted(spec, fields); len(problems) > 0 {
+		return api.Resolved{}, refuse(in.Entry, problems)
+	}
 	caller := map[string]any{"namespace": in.Namespace, "entry": in.Entry, "type": e.typ.name, "requester": in.Requester, "params": params}
 	if spec, err = e.typ.enrich(ctx, spec, caller); err != nil {
 		return api.Resolved{}, err

@@ -3,7 +3,7 @@
 // repositories their files are kept in, one commit a request.
 //
 // It owns the tables resource_changes and resource_commits and the folder of the repositories. It
-// answers check.ResourceType, check.Preset, resource.catalogue, .entry, .resolve, .list and .get, and
+// answers check.ResourceType, check.Preset, resource.catalogue, .entry, .options, .resolve, .list and .get, and
 // repository.commit, .log and .read; it follows request.request.finished. It asks definition.get and
 // .list, and request.get.
 //
@@ -72,6 +72,7 @@ func (s *Service) handle(ctx context.Context) error {
 		api.CheckKind(api.KindPreset).Handle(ctx, b, s.checkPresets),
 		api.ListEntries.Handle(ctx, b, s.listEntries),
 		api.GetEntry.Handle(ctx, b, s.getEntry),
+		api.EntryOptions.Handle(ctx, b, s.options),
 		api.ResolveResource.Handle(ctx, b, s.resolve),
 		api.ListResources.Handle(ctx, b, s.list),
 		api.GetResource.Handle(ctx, b, s.get),

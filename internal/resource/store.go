@@ -140,6 +140,23 @@ func page(ctx context.Context, db *store.DB, in api.ListResourcesIn) (items []ap
 	return items, next, rows.Err()
 }
 
+// resourcesOf returns the resources of a type as they are, by name, up to a limit.
+func resourcesOf(ctx context.Context, db *store.DB, namespace, typ string, limit int) (items []api.Resource, err error) {
+	rows, err := db.Query(ctx, `SELECT `+resourceColumns+` FROM resource_changes c WHERE c.namespace = ? AND c.current = 1 AND c.type = ? ORDER BY c.name LIMIT ?`, namespace, typ, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list resources: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := scanResource(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list resources: %w", err)
+		}
+		items = append(items, r)
+	}
+	return items, rows.Err()
+}
+
 func readCursor(c string) (typ, name string, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(c)
 	typ, name, ok := strings.Cut(string(b), "/")

@@ -43,6 +43,7 @@ type resourceType struct {
 	handler                  *script.Module // nil where there is none
 	workflows                []choice
 	inputs                   *expr.Template
+	options                  []optionSource
 }
 
 // choice is a workflow and when it is used; a nil when is always.
@@ -107,6 +108,7 @@ func parseType(d *document.Document) (*resourceType, []errs.Problem) {
 	t.inputs = p.template("/inputs", orElse(v["inputs"], map[string]any{"spec": "${{ spec }}"}), readsResource)
 	t.workflows = p.workflows(v["workflow"])
 	t.handler = p.handler(v["handler"])
+	t.options = p.optionSources("/schema", "", t.schema)
 	if len(p.problems) > 0 {
 		return nil, p.problems
 	}
@@ -186,6 +188,11 @@ func (p *parser) workflows(v any) (out []choice) {
 }
 
 func (p *parser) condition(at, source string) *expr.Program {
+	return p.expression(at, source, readsSpec)
+}
+
+// expression compiles an expression that may read some names.
+func (p *parser) expression(at, source string, reads []string) *expr.Program {
 	program, err := expr.Compile(source)
 	if e, ok := errors.AsType[*expr.SyntaxError](err); ok {
 		p.fail(p.d.Inside(at, e.Offset), e.Message, e.Hint)
@@ -195,7 +202,7 @@ func (p *parser) condition(at, source string) *expr.Program {
 		p.fail(p.d.At(at), err.Error(), "")
 		return nil
 	}
-	p.names(at, 0, program, readsSpec)
+	p.names(at, 0, program, reads)
 	return program
 }
 

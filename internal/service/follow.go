@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"tutti/api"
 	"tutti/bus"
 	"tutti/errs"
 	"tutti/internal/store"
@@ -31,21 +32,9 @@ type ReadEvents struct {
 	Limit int
 }
 
-// ReadActs asks a service for its audit trail, newest first.
-type ReadActs struct {
-	Namespace string
-	Before    int64
-	Limit     int
-}
-
 // Events is the method by which the events of a service are read.
 func Events(service string) bus.Method[ReadEvents, Page] {
 	return bus.Method[ReadEvents, Page]{Name: "outbox." + service, Perm: bus.System, Direct: true, Doc: "Read committed events."}
-}
-
-// Acts is the method by which the audit trail of a service is read.
-func Acts(service string) bus.Method[ReadActs, []store.AuditRow] {
-	return bus.Method[ReadActs, []store.AuditRow]{Name: "audit." + service, Perm: bus.System, Doc: "Read the audit trail."}
 }
 
 // WakeSubject is where a service announces that it committed events.
@@ -62,8 +51,11 @@ func Serve(ctx context.Context, d Deps) error {
 			n := fitting(rs)
 			return Page{Records: rs[:n], More: n < len(rs) || n == limit}, err
 		}),
-		Acts(d.Name).Handle(ctx, d.Bus, func(ctx context.Context, in ReadActs) ([]store.AuditRow, error) {
-			return d.DB.Acts(ctx, in.Namespace, in.Before, min(max(in.Limit, 1), 1000))
+		FindEvents(d.Name).Handle(ctx, d.Bus, func(ctx context.Context, in ReadTrail) (Trail[api.FoundEvent], error) {
+			return findEvents(ctx, d.Name, d.DB, in)
+		}),
+		FindActs(d.Name).Handle(ctx, d.Bus, func(ctx context.Context, in ReadTrail) (Trail[store.AuditRow], error) {
+			return findActs(ctx, d.Name, d.DB, in)
 		}),
 	)
 }

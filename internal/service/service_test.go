@@ -563,9 +563,9 @@ func TestServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := service.Acts("source").Call(bus.AsService(t.Context(), "gateway"), w.bus, service.ReadActs{Namespace: "default", Limit: 5})
-		if err != nil || len(rows) != 1 || rows[0].Subject != "service:x" {
-			t.Errorf("Acts = %+v, %v", rows, err)
+		found, err := service.FindActs("source").Call(bus.AsService(t.Context(), "gateway"), w.bus, service.ReadTrail{Namespace: "default", Limit: 5})
+		if err != nil || len(found.Items) != 1 || found.Items[0].Subject != "service:x" || found.Low != 1 {
+			t.Errorf("FindActs = %+v, %v", found, err)
 		}
 		root := bus.WithCaller(t.Context(), bus.Caller{Subject: "user:root", Grants: []bus.Grant{{Namespace: "*", Role: api.Admin}}})
 		if _, err := service.Events("source").Call(root, w.bus, service.ReadEvents{}); !errs.Is(err, errs.Denied) {

@@ -97,19 +97,7 @@ func (db *DB) Events(ctx context.Context, after int64, limit int) ([]bus.Record,
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var out []bus.Record
-	for rows.Next() {
-		var r bus.Record
-		var at int64
-		var data string
-		if err := rows.Scan(&r.Pos, &r.Type, &r.Subject, &r.Namespace, &r.Trace, &at, &data); err != nil {
-			return nil, err
-		}
-		r.At, r.Data = Time(at), json.RawMessage(data)
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return records(rows)
 }
 
 // Act is a row of the audit trail: who did what to which object.
@@ -158,19 +146,7 @@ func (db *DB) Acts(ctx context.Context, namespace string, before int64, limit in
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var out []AuditRow
-	for rows.Next() {
-		var r AuditRow
-		var at int64
-		var detail string
-		if err := rows.Scan(&r.Pos, &at, &r.Subject, &r.Origin, &r.Namespace, &r.Action, &r.Object, &r.Trace, &detail); err != nil {
-			return nil, err
-		}
-		r.At, r.Detail = Time(at), json.RawMessage(detail)
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return acts(rows)
 }
 
 // Intent is a call the service wants answered, stored with what made it want it.

@@ -39,6 +39,7 @@ func (s *Service) handle(ctx context.Context, e *engine) error {
 		api.SimulateWorkflow.Handle(ctx, b, s.simulate),
 		api.RunQueue.Handle(ctx, b, with(e, s.queue)),
 		api.RunStats.Handle(ctx, b, s.stats),
+		api.WorkflowUses.Handle(ctx, b, s.uses),
 		api.Find("run").Handle(ctx, b, s.findRuns),
 		api.CancelRun.Handle(ctx, b, with(e, s.cancel)),
 		api.PauseRun.Handle(ctx, b, with(e, s.pause)),

@@ -33,3 +33,19 @@ func TestStatsAndQueue(t *testing.T) {
 		}
 	})
 }
+
+func TestUses(t *testing.T) {
+	inBubble(t, func(t *testing.T, dir string) {
+		h := open(t, dir)
+		h.mustStart("tasks: {a: {use: noop}}")
+		h.work()
+		h.mustStart("tasks: {a: {use: noop}}")
+		p, err := api.WorkflowUses.Call(admin(t.Context()), h.bus, api.WorkflowUsesIn{NS: api.NS{Namespace: ns}})
+		if err != nil || len(p.Items) != 1 {
+			t.Fatalf("uses = %+v, %v; want those of one workflow", p.Items, err)
+		}
+		if u := p.Items[0]; u.Runs != 2 || u.Succeeded != 1 || u.Active != 1 || u.Failed != 0 || u.Expected == nil || u.Expected.Runs != 1 || u.Last.IsZero() {
+			t.Errorf("use = %+v", u)
+		}
+	})
+}

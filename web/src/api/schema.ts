@@ -176,6 +176,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Take the audit trail, or what matches of it, away whole. */
+        get: operations["audit.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/catalogue": {
         parameters: {
             query?: never;
@@ -204,6 +221,23 @@ export interface paths {
         get: operations["resource.entry"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/catalogue/{name}/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what the fields of an entry may be, given what was filled in so far. */
+        post: operations["resource.options"];
         delete?: never;
         options?: never;
         head?: never;
@@ -340,6 +374,23 @@ export interface paths {
         };
         /** List the versions of a definition, newest first. */
         get: operations["definition.versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Search the events of the namespace, newest first. */
+        get: operations["event.search"];
         put?: never;
         post?: never;
         delete?: never;
@@ -558,6 +609,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/requests/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count requests by state, and by what was asked for. */
+        get: operations["request.stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/requests/{id}": {
         parameters: {
             query?: never;
@@ -586,6 +654,23 @@ export interface paths {
         put?: never;
         /** Cancel what a request started. */
         post: operations["request.cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/requests/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say what a request asks for differently than another. */
+        get: operations["request.diff"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1279,6 +1364,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/workflows/uses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say how often each workflow was used, how that went and how long it takes, by name. */
+        get: operations["workflow.uses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/workflows/{name}/durations": {
         parameters: {
             query?: never;
@@ -1522,6 +1624,12 @@ export interface components {
             state: string;
             worker?: string;
         };
+        AuditPage: {
+            /** Format: date-time */
+            back?: string;
+            cursor?: string;
+            items: components["schemas"]["Act"][] | null;
+        };
         BootstrapBody: {
             mail?: string;
             password: string;
@@ -1655,6 +1763,23 @@ export interface components {
             title?: string;
             type: string;
         };
+        EntryOptionsBody: {
+            /** @description What was filled in so far; it may be incomplete */
+            params?: unknown;
+        };
+        EntryUse: {
+            entry: string;
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            last: string;
+            p50?: string;
+            p90?: string;
+            /** Format: int64 */
+            requests: number;
+            /** Format: int64 */
+            succeeded: number;
+        };
         ErrorDocument: {
             /** @description What was wrong */
             detail: string;
@@ -1688,6 +1813,11 @@ export interface components {
             message: string;
             retryable?: boolean;
             type: string;
+        };
+        FieldChange: {
+            after?: unknown;
+            before?: unknown;
+            path: string;
         };
         File: {
             by: string;
@@ -1731,6 +1861,28 @@ export interface components {
             kind: string;
             state?: string;
             title?: string;
+        };
+        FoundEvent: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            data?: unknown;
+            id: string;
+            request?: string;
+            run?: string;
+            service: string;
+            state?: string;
+            subject: string;
+            title?: string;
+            trace?: string;
+            type: string;
+        };
+        FoundEvents: {
+            /** Format: date-time */
+            back?: string;
+            cursor?: string;
+            histogram?: components["schemas"]["Histogram"];
+            items: components["schemas"]["FoundEvent"][] | null;
         };
         Grant: {
             n: string;
@@ -1793,6 +1945,17 @@ export interface components {
         HeartbeatOut: {
             cancel?: string[] | null;
             lost?: string[] | null;
+        };
+        Histogram: {
+            buckets: {
+                [key: string]: number;
+            }[] | null;
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            to: string;
         };
         HistoryGrid: {
             runs: components["schemas"]["HistoryRun"][] | null;
@@ -1919,6 +2082,16 @@ export interface components {
             title?: string;
         };
         Nothing: Record<string, never>;
+        Option: {
+            off?: string;
+            title?: string;
+            value: unknown;
+        };
+        Options: {
+            fields: {
+                [key: string]: components["schemas"]["Option"][] | null;
+            };
+        };
         OrchestrateBody: {
             /** @description Answer with all targets, at most 20000, not only those reported */
             all?: boolean;
@@ -1928,10 +2101,6 @@ export interface components {
             /** @description The targets that are not reported are alive and as they were */
             others?: boolean;
             reports?: components["schemas"]["RolloutReport"][];
-        };
-        PageAct: {
-            cursor?: string;
-            items: components["schemas"]["Act"][] | null;
         };
         PageApproval: {
             cursor?: string;
@@ -2036,6 +2205,10 @@ export interface components {
         PageVariable: {
             cursor?: string;
             items: components["schemas"]["Variable"][] | null;
+        };
+        PageWorkflowUse: {
+            cursor?: string;
+            items: components["schemas"]["WorkflowUse"][] | null;
         };
         PlanStep: {
             path: string;
@@ -2147,6 +2320,18 @@ export interface components {
             trace: string;
             type: string;
             workflow: string;
+        };
+        RequestCounts: {
+            entries: components["schemas"]["EntryUse"][] | null;
+            states: {
+                [key: string]: number;
+            };
+        };
+        RequestDiff: {
+            from: components["schemas"]["Request"];
+            params: components["schemas"]["FieldChange"][] | null;
+            spec: components["schemas"]["FieldChange"][] | null;
+            to: components["schemas"]["Request"];
         };
         RequestPlan: {
             entry: string;
@@ -2770,6 +2955,20 @@ export interface components {
             title?: string;
             use?: string;
         };
+        WorkflowUse: {
+            /** Format: int64 */
+            active: number;
+            expected?: components["schemas"]["Expected"];
+            /** Format: int64 */
+            failed: number;
+            /** Format: date-time */
+            last?: string;
+            /** Format: int64 */
+            runs: number;
+            /** Format: int64 */
+            succeeded: number;
+            workflow: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -3151,6 +3350,8 @@ export interface operations {
                 limit?: number;
                 /** @description The cursor of the page before; empty for the first */
                 cursor?: string;
+                /** @description Words and key:value, such as "disk trace:4bf9 state:failed after:2h"; keys are trace, type, object, by, state, service, from, after and before */
+                q?: string;
             };
             header?: never;
             path: {
@@ -3167,7 +3368,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PageAct"];
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "audit.export": {
+        parameters: {
+            query?: {
+                /** @description Words and key:value, as of audit.list */
+                q?: string;
+                /** @description jsonl, the default, or csv */
+                format?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The acts, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
                 };
             };
             /** @description What went wrong */
@@ -3233,6 +3472,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Entry"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "resource.options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntryOptionsBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Options"];
                 };
             };
             /** @description What went wrong */
@@ -3607,6 +3883,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageDefinition"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "event.search": {
+        parameters: {
+            query?: {
+                /** @description How many at most; default 50 */
+                limit?: number;
+                /** @description The cursor of the page before; empty for the first */
+                cursor?: string;
+                /** @description Words and key:value, such as "disk trace:4bf9 state:failed after:2h"; keys are trace, type, object, by, state, service, from, after and before */
+                q?: string;
+                /** @description Also count what matches over time, in so many parts: since after:, or the last 24 hours; 0 does not */
+                buckets?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundEvents"];
                 };
             };
             /** @description What went wrong */
@@ -4176,6 +4493,43 @@ export interface operations {
             };
         };
     };
+    "request.stats": {
+        parameters: {
+            query?: {
+                /** @description How far back; default 90 */
+                days?: number;
+                requester?: string;
+                type?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestCounts"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "request.get": {
         parameters: {
             query?: {
@@ -4237,6 +4591,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "request.diff": {
+        parameters: {
+            query?: {
+                /** @description The request to compare with, which is taken for the earlier one; by default the one that was submitted again, or else the one before of the same resource */
+                with?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Request ID, or a unique prefix of one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestDiff"];
                 };
             };
             /** @description What went wrong */
@@ -5917,6 +6308,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "workflow.uses": {
+        parameters: {
+            query?: {
+                /** @description How far back; default 30 */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageWorkflowUse"];
                 };
             };
             /** @description What went wrong */
