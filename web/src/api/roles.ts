@@ -13,6 +13,7 @@ export const roleFor = {
   'request.create': 'operator',
   'request.read': 'viewer',
   'rollout.control': 'operator',
+  'rollout.hooks': 'author',
   'rollout.read': 'viewer',
   'rollout.report': 'operator',
   'run.cancel': 'operator',

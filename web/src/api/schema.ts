@@ -781,6 +781,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/cells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get how all targets of an entity are, a letter each. */
+        get: operations["rollout.cells"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/rollouts/{entity}/history": {
         parameters: {
             query?: never;
@@ -791,6 +808,23 @@ export interface paths {
         /** List what happened to a rollout, who wanted it and why, newest first. */
         get: operations["rollout.history"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollouts/{entity}/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set the calls by which others have a say in a rollout, and make the entity where there is none. */
+        put: operations["rollout.hooks"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2389,6 +2423,9 @@ export interface components {
             permissions: string[] | null;
         };
         Rollout: {
+            action?: string;
+            /** Format: int64 */
+            allowed?: number;
             bad?: string[] | null;
             /** Format: int64 */
             batch?: number;
@@ -2400,7 +2437,9 @@ export interface components {
             good?: string;
             /** Format: date-time */
             goodSince?: string;
+            hooks?: components["schemas"]["RolloutHooks"];
             namespace: string;
+            operation?: boolean;
             paused?: boolean;
             pausedBy?: string;
             /** Format: int64 */
@@ -2409,8 +2448,10 @@ export interface components {
             /** Format: date-time */
             ready?: string;
             rule?: string;
+            settled?: boolean;
             /** Format: int64 */
             silent: number;
+            sizes?: number[] | null;
             state: string;
             /** Format: int64 */
             succeeded: number;
@@ -2419,6 +2460,7 @@ export interface components {
             /** Format: int64 */
             untouched: number;
             version?: string;
+            waiting?: string[] | null;
             wanted?: string;
             /** Format: int64 */
             wave?: number;
@@ -2460,6 +2502,17 @@ export interface components {
         RolloutBudgets: {
             budgets: components["schemas"]["RolloutBudget"][];
         };
+        RolloutCall: {
+            /** @description Name of a secret of the namespace that is sent as bearer token, to the host of url alone and only over TLS or to this machine */
+            secret?: string;
+            /** @description How long the whole exchange may take, at most 30s; default 5s */
+            timeout?: string;
+            url: string;
+        };
+        RolloutCells: {
+            cells: string;
+            truncated?: boolean;
+        };
         RolloutCommand: {
             version?: string;
             why?: string;
@@ -2476,11 +2529,36 @@ export interface components {
             to: string;
             version?: string;
         };
+        RolloutExternal: {
+            /** @description For how long its answer may be missing or unknown; default 2m */
+            deadline?: string;
+            /** @description How often it is asked at most; default 10s */
+            every?: string;
+            /** @description Gets the targets asked so far; status ok is a pass, any other a fail, and no proper answer unknown */
+            http?: components["schemas"]["RolloutCall"];
+            prometheus?: components["schemas"]["RolloutQuery"];
+            /** @description No answer in time waits for a person; default is the policy's onBreach, which rolls back */
+            wait?: boolean;
+        };
+        RolloutFailure: {
+            hook: string;
+            message: string;
+            target?: string;
+            type: string;
+        };
         RolloutFreeze: {
+            /** @description Time of day at which it ends, on the next day where it is not after start; default 00:00, the end of the day */
+            end?: string;
+            /** @description Days of the week, instead of from and until */
+            every?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
             /** Format: date-time */
-            from: string;
+            from?: string;
+            /** @description How far the times of day are from UTC, such as +02:00; default UTC */
+            offset?: string;
+            /** @description Time of day at which it begins, such as 22:00; default 00:00 */
+            start?: string;
             /** Format: date-time */
-            until: string;
+            until?: string;
             why?: string;
         };
         RolloutGate: {
@@ -2492,15 +2570,37 @@ export interface components {
             /** @description Asked all the time instead of once a wave */
             watch?: boolean;
         };
+        RolloutHooks: {
+            /** @description Gets {targets} that were selected, and answers {targets} that are approved */
+            approval?: components["schemas"]["RolloutCall"];
+            external?: components["schemas"]["RolloutExternal"];
+            gates?: {
+                [key: string]: components["schemas"]["RolloutMonitor"];
+            };
+            /** @description Gets {target} that runs the version, and answers {status, message}: any status but ok is a failure of it */
+            monitoring?: components["schemas"]["RolloutCall"];
+            /** @description Gets {targets, count} that may go, and answers {targets} that are gone */
+            removal?: components["schemas"]["RolloutCall"];
+            /** @description Gets {targets, count} that may be asked, and answers {targets} to ask */
+            selection?: components["schemas"]["RolloutCall"];
+        };
         RolloutLimit: {
             maxUnavailable?: string;
             minHealthy?: string;
             /** @description A label, or group, each value of which has this limit; default is all targets */
             per?: string;
         };
+        RolloutMonitor: {
+            /** @description How often it is asked at most; default 10s */
+            every?: string;
+            /** @description Gets the targets asked so far; status ok is a pass, any other a fail, and no proper answer unknown */
+            http?: components["schemas"]["RolloutCall"];
+            prometheus?: components["schemas"]["RolloutQuery"];
+        };
         RolloutPlan: {
             /** Format: int64 */
             create?: number;
+            failures?: components["schemas"]["RolloutFailure"][] | null;
             gates?: components["schemas"]["RolloutQuestion"][] | null;
             /** Format: date-time */
             next?: string;
@@ -2557,6 +2657,20 @@ export interface components {
             /** @description Growing numbers of targets at which the rollout stops to look: 1, 10%, 50%; the last is 100% */
             waves?: string[];
         };
+        RolloutQuery: {
+            /** @description When it fails; default whenever it does not pass. What is neither is unknown */
+            fail?: string;
+            /** @description When it passes, such as < 0.01 */
+            pass: string;
+            /** @description An instant query that gives a scalar or one series; {version} and {entity} stand for those of the rollout, quoted for use within a string */
+            query: string;
+            /** @description As in a call */
+            secret?: string;
+            /** @description How long the whole exchange may take, at most 30s; default 5s */
+            timeout?: string;
+            /** @description Address of the server, without /api/v1/query */
+            url: string;
+        };
         RolloutQuestion: {
             gate: string;
             /** Format: date-time */
@@ -2593,6 +2707,8 @@ export interface components {
             version?: string;
         };
         RolloutTarget: {
+            /** Format: date-time */
+            asked?: string;
             group?: string;
             health: string;
             /** Format: date-time */
@@ -2604,6 +2720,8 @@ export interface components {
             name: string;
             outcome: string;
             silent?: boolean;
+            /** Format: date-time */
+            since?: string;
             version?: string;
             wanted?: string;
         };
@@ -4787,7 +4905,10 @@ export interface operations {
     "rollout.setbudgets": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the call safe */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Namespace, such as default */
                 namespace: string;
@@ -4925,6 +5046,40 @@ export interface operations {
             };
         };
     };
+    "rollout.cells": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutCells"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "rollout.history": {
         parameters: {
             query?: {
@@ -4951,6 +5106,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageRolloutEntry"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.hooks": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Makes repeating the call safe */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                /** @description Entity: what is rolled out */
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutHooks"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
                 };
             };
             /** @description What went wrong */
@@ -5005,7 +5201,10 @@ export interface operations {
     "rollout.policy": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the call safe */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Namespace, such as default */
                 namespace: string;
@@ -5086,7 +5285,10 @@ export interface operations {
     "rollout.command": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Makes repeating the call safe: one key is one command */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description Namespace, such as default */
                 namespace: string;
