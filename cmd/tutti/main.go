@@ -34,7 +34,7 @@ func run() int {
 	c.Schemas = resource.Schemas()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	offline(&c)
-	c.More = append(append(demoCommands(c), benchCommands(c)...), runnerCommand())
+	c.More = append(append(demoCommands(c), benchCommands(c)...), runnerCommands()...)
 	return cli.Main(ctx, c)
 }
 
@@ -49,6 +49,7 @@ func serve(ctx context.Context, f cli.ServeFlags) error {
 		Ready:    func(s app.Started) { f.Ready(s.Address, s.BootstrapToken) },
 	}
 	c.Terraform.Program, c.Terraform.CLIConfig = f.Terraform, f.TerraformConfig
+	c.Ansible.Program = f.Ansible
 	return app.Run(ctx, c)
 }
 

@@ -4,7 +4,8 @@
 //
 // It owns the data folder: lock, cluster.key (signs callers on the bus), master.key (seals secrets),
 // bootstrap-token (until the first administrator is made), a .db file for each service where no
-// PostgreSQL is given, blobs/, logs/, repositories/, work/ (of programs that tasks run) and terraform/ (workspaces with their sealed states).
+// PostgreSQL is given, blobs/, logs/, repositories/, work/ (of programs that tasks run) and terraform/ (workspaces with their sealed states)
+// and ansible/ (playbooks that run, and how they went).
 package app
 
 import (

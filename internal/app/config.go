@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tutti/errs"
+	"tutti/internal/ansible/local"
 	"tutti/internal/identity"
 	"tutti/internal/logs"
 	"tutti/internal/notify"
@@ -49,6 +50,8 @@ type Config struct {
 
 	// Terraform says which program runs Terraform tasks, and how; its folder, key and shim are set by Run.
 	Terraform tfcli.Config
+	// Ansible says which program runs playbooks, and how; its folder, key and shim are set by Run.
+	Ansible local.Config
 
 	Identity identity.Config // TokenFile is set by Run
 	Logs     logs.Config

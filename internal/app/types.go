@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"tutti/internal/ansible/local"
 	"tutti/internal/task"
 	"tutti/internal/task/all"
 	"tutti/internal/terraform/tfcli"
@@ -12,6 +13,10 @@ import (
 // RunTerraform is the process below which tofu or terraform runs, for the hidden command
 // terraform-run. It returns the exit code.
 func RunTerraform() int { return tfcli.Main() }
+
+// RunAnsible is the process below which ansible-playbook runs, for the hidden command ansible-run. It
+// returns the exit code.
+func RunAnsible() int { return local.Main() }
 
 // types returns the task types that the server runs, and that the engine knows, and the drivers of
 // those that are declared in documents.
@@ -29,6 +34,11 @@ func (p *platform) types() (task.Registry, task.Drivers, error) {
 	if len(tf.Runner) == 0 {
 		tf.Runner = []string{shim[0], "terraform-run"}
 	}
-	d := all.Deps{Terraform: tf, Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
+	play := p.c.Ansible
+	play.Dir, play.Box, play.Shim = p.path("ansible"), p.box, shim
+	if len(play.Runner) == 0 {
+		play.Runner = []string{shim[0], "ansible-run"}
+	}
+	d := all.Deps{Terraform: tf, Ansible: play, Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
 	return all.Types(d), all.Drivers(d), nil
 }

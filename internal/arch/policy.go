@@ -40,11 +40,11 @@ var layers = []layer{
 	}},
 	{name: "blob stores", packages: []string{"internal/blob/*blob/..."}, wired: true},
 	{name: "service", packages: []string{"internal/service"}},
-	{name: "seams", packages: []string{"internal/task", "internal/terraform"}, peers: true},
+	{name: "seams", packages: []string{"internal/task", "internal/terraform", "internal/ansible"}, peers: true},
 	{name: "engine", peers: true, only: []string{"leaves", "bus", "api", "documents"}, packages: []string{
 		"internal/workflow/expr", "internal/workflow/dag", "internal/workflow/definition", "internal/workflow/core", "internal/workflow/simulate",
 	}},
-	{name: "drivers", packages: []string{"internal/task/*task/...", "internal/terraform/tf*/..."}, wired: true,
+	{name: "drivers", packages: []string{"internal/task/*task/...", "internal/terraform/tf*/...", "internal/ansible/*/..."}, wired: true,
 		remedy: "drivers do not know each other: share through the seam internal/task"},
 	{name: "services", packages: []string{
 		"internal/workflow/...", "internal/worker/...", "internal/definition/...", "internal/dropin/...", "internal/request/...", "internal/resource/...",

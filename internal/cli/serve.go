@@ -42,6 +42,8 @@ type ServeFlags struct {
 	// Terraform is the program, tofu or terraform; "" is what PATH has. TerraformConfig is a CLI
 	// configuration file for it, such as one that names a mirror of providers.
 	Terraform, TerraformConfig string
+	// Ansible is the program ansible-playbook; "" is what PATH has.
+	Ansible string
 	// Log takes what happens.
 	Log *slog.Logger
 	// Ready is to be called once the server takes calls, with its address and the file of the
@@ -83,6 +85,7 @@ func (l *line) serveCommand() *cobra.Command {
 	s.StringVar(&f.TaskTypes, "task-types", l.Env("TUTTI_TASK_TYPES"), "folder of task types (*.yaml) to apply when they change")
 	s.StringVar(&f.Terraform, "terraform", l.Env("TUTTI_TERRAFORM"), "program that runs Terraform tasks (default tofu or terraform in PATH)")
 	s.StringVar(&f.TerraformConfig, "terraform-config", l.Env("TUTTI_TERRAFORM_CONFIG"), "CLI configuration file for it, such as one that names a mirror of providers")
+	s.StringVar(&f.Ansible, "ansible", l.Env("TUTTI_ANSIBLE"), "program that runs playbooks (default ansible-playbook in PATH)")
 	s.StringVar(&format, "log-format", cmp.Or(l.Env("TUTTI_LOG_FORMAT"), "text"), "text|json")
 	s.StringVar(&level, "log-level", cmp.Or(l.Env("TUTTI_LOG_LEVEL"), "warn"), "debug|info|warn|error")
 	run := cmd.RunE

@@ -257,7 +257,7 @@ func (d *declared) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 
 // input decodes and checks the input, with defaults filled in.
 func (d *declared) input(t *sdk.Task) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(withoutNulls(t.With)))
+	dec := json.NewDecoder(bytes.NewReader(WithoutNulls(t.With)))
 	var in any
 	if err := dec.Decode(&in); err != nil {
 		return nil, errs.New(errs.Invalid, "input of %s: %w", d.spec.Name, err)

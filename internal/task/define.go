@@ -71,7 +71,7 @@ func (d defined[In, Out]) Do(ctx context.Context, t *sdk.Task) (sdk.Result, erro
 
 // bind decodes the input into in. It returns errs.Invalid, with all that is wrong.
 func (d defined[In, Out]) bind(t *sdk.Task, in *In) error {
-	raw := withoutNulls(t.With)
+	raw := WithoutNulls(t.With)
 	if d.with != nil {
 		var v any
 		if err := json.Unmarshal(raw, &v); err != nil {
@@ -88,9 +88,9 @@ func (d defined[In, Out]) bind(t *sdk.Task, in *In) error {
 	return nil
 }
 
-// withoutNulls leaves out the members of an object that are null: an expression over an optional input
+// WithoutNulls leaves out the members of an object that are null: an expression over an optional input
 // gives null.
-func withoutNulls(raw json.RawMessage) json.RawMessage {
+func WithoutNulls(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage("{}")
 	}

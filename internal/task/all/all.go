@@ -3,9 +3,13 @@ package all
 
 import (
 	"tutti/bus"
+	"tutti/internal/ansible"
+	"tutti/internal/ansible/awx"
+	"tutti/internal/ansible/local"
 	"tutti/internal/blob"
 	"tutti/internal/netguard"
 	"tutti/internal/task"
+	"tutti/internal/task/ansibletask"
 	"tutti/internal/task/exectask"
 	"tutti/internal/task/filetask"
 	"tutti/internal/task/gittask"
@@ -35,6 +39,8 @@ type Deps struct {
 	Work string
 	// Terraform says how tofu or terraform runs on this machine.
 	Terraform tfcli.Config
+	// Ansible says how ansible-playbook runs on this machine.
+	Ansible local.Config
 }
 
 // Drivers returns the drivers of the task types that documents declare.
@@ -49,7 +55,7 @@ func Drivers(d Deps) task.Drivers {
 
 // Types returns the task types.
 func Types(d Deps) task.Registry {
-	return task.NewRegistry(append(terraforms(d),
+	return task.NewRegistry(append(append(terraforms(d), ansibles(d)...),
 		nooptask.New(),
 		httptask.New(d.Guard),
 		exectask.New(d.Shim, d.Work),
@@ -68,6 +74,14 @@ func Types(d Deps) task.Registry {
 func terraforms(d Deps) []sdk.TaskType {
 	return terraformtask.New(terraformtask.Deps{
 		Drivers: terraform.Drivers{"cli": tfcli.New(d.Terraform), "tfe": tfe.New(tfe.Config{Dial: d.Guard.DialContext})},
-		Source:  terraformtask.NewSource(d.Bus, d.Guard),
+		Source:  task.NewSource("terraform", d.Bus, d.Guard),
+	})
+}
+
+// ansibles returns the task types of Ansible, with its drivers.
+func ansibles(d Deps) []sdk.TaskType {
+	return ansibletask.New(ansibletask.Deps{
+		Drivers: ansible.Drivers{ansible.Local: local.New(d.Ansible), ansible.AWX: awx.New(awx.Config{Dial: d.Guard.DialContext})},
+		Source:  task.NewSource("ansible", d.Bus, d.Guard),
 	})
 }

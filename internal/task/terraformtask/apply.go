@@ -8,6 +8,7 @@ import (
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/internal/task"
 	"tutti/internal/terraform"
 	"tutti/sdk"
 )
@@ -24,13 +25,10 @@ type Apply struct {
 	Round    int    `json:"round,omitempty" doc:"How often it was asked before" minimum:"0" maximum:"5"`
 }
 
-// Ask says whom to ask for approval.
+// Ask says whom to ask for approval, and when.
 type Ask struct {
-	When    string       `json:"when,omitempty" doc:"When a plan needs approval: always where it has changes (the default), destroys only where it destroys something, never" enum:"always,destroys,never"`
-	Text    string       `json:"text,omitempty" doc:"What is asked; by default what the plan would do" maxLength:"2000"`
-	To      []string     `json:"to,omitempty" doc:"Who may decide: role:NAME, user:NAME; by default approvers and admins" maxItems:"50"`
-	NotBy   string       `json:"notBy,omitempty" doc:"Who may not" maxLength:"200"`
-	Timeout api.Duration `json:"timeout,omitempty" doc:"How long it is waited for; by default 7d"`
+	When string `json:"when,omitempty" doc:"When a plan needs approval: always where it has changes (the default), destroys only where it destroys something, never" enum:"always,destroys,never"`
+	task.Ask
 }
 
 // ApplyOut is what terraform.apply gives.
@@ -85,13 +83,13 @@ func (in Apply) again(t *sdk.Task, p terraform.Plan) (sdk.Result, error) {
 	if in.Round > maxRounds {
 		return sdk.Result{}, sdk.Fail(terraform.FailStale, "the plan changed %d times while it was being approved", in.Round).WithHint("see what else changes workspace %s", in.Workspace)
 	}
-	with, err := carried(t, in)
+	with, err := task.Carried(t, in)
 	if err != nil {
 		return sdk.Result{}, err
 	}
 	with["approval"] = "${{ tasks.approve?.status ?? 'skipped' }}"
 	tasks := map[string]any{
-		"approve": in.Ask.task("asked again, since the plan changed meanwhile", literal(in.Digest), literalValue(planOut(in.Run, p)), nil),
+		"approve": in.Ask.task("asked again, since the plan changed meanwhile", task.Literal(in.Digest), task.LiteralValue(planOut(in.Run, p))),
 		"apply":   map[string]any{"use": "terraform.apply", "after": []string{"approve"}, "retry": map[string]any{"max": 0}, "with": with},
 	}
 	outputs := map[string]any{}
@@ -102,34 +100,11 @@ func (in Apply) again(t *sdk.Task, p terraform.Plan) (sdk.Result, error) {
 }
 
 // task is the approval of a plan. digest and show are templates.
-func (a *Ask) task(why string, digest, show any, needs []string) map[string]any {
+func (a *Ask) task(why string, digest, show any) map[string]any {
 	if a == nil {
 		a = &Ask{}
 	}
-	text := a.Text
-	if text == "" {
-		text = "Apply this Terraform plan?"
-	}
-	if why != "" {
-		text += " (" + why + ")"
-	}
-	to := a.To
-	if len(to) == 0 {
-		to = []string{"role:approver", "role:admin"}
-	}
-	with := map[string]any{"text": literal(text), "to": literalValue(to), "digest": digest, "show": map[string]any{"plan": show}}
-	if a.NotBy != "" {
-		with["notBy"] = literal(a.NotBy)
-	}
-	timeout := a.Timeout
-	if timeout <= 0 {
-		timeout = api.Duration(7 * 24 * 60 * 60 * 1e9)
-	}
-	task := map[string]any{"title": "Approval of the plan", "use": "approval", "onError": "continue", "timeout": timeout.String(), "with": with}
-	if len(needs) > 0 {
-		task["needs"] = needs
-	}
-	return task
+	return a.Approval("Approval of the plan", "Apply this Terraform plan?", why, digest, map[string]any{"plan": show})
 }
 
 func (d Deps) applyOnce(ctx context.Context, t *sdk.Task, in Apply) (ApplyOut, error) {

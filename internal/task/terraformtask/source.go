@@ -9,30 +9,14 @@ import (
 	"strings"
 
 	"tutti/errs"
+	"tutti/internal/task"
 	"tutti/internal/terraform"
 	"tutti/sdk"
 )
 
-// Source reads files of repositories. The error is of type terraform.FailRepository, or of errs.
-type Source interface {
-	// Read returns the files at a path as of a commit: one, under "", where it is a file; all below it,
-	// by their paths there, where it is a folder.
-	Read(ctx context.Context, t *sdk.Task, r Repository, path string) (map[string][]byte, error)
-}
-
-// Repository is a state of a repository.
-type Repository struct {
-	Repository string `json:"repository" doc:"A repository of the namespace by name, or another by its URL: https://… or ssh://…" minLength:"1" maxLength:"2048"`
-	Commit     string `json:"commit" doc:"The commit, by its 40 hexadecimal digits: later commits do not matter" pattern:"^[0-9a-f]{40}$"`
-	User       string `json:"user,omitempty" doc:"User, for a URL" maxLength:"200"`
-	Password   string `json:"password,omitempty" doc:"Password or token, for https; give a secret" maxLength:"4096"`
-	Key        string `json:"key,omitempty" doc:"Private key in PEM or OpenSSH form, for ssh; give a secret" maxLength:"32768"`
-	HostKey    string `json:"hostKey,omitempty" doc:"The host's public key, as in known_hosts without the name, for ssh: no other host is spoken to" maxLength:"4096"`
-}
-
 // Making says of what a configuration is made.
 type Making struct {
-	Repository
+	task.Repository
 	File    string                     `json:"file" doc:"Path of the resource's file: JSON in the common format" minLength:"1" maxLength:"1024"`
 	Module  Module                     `json:"module" doc:"The Terraform module that makes such a resource"`
 	From    map[string]string          `json:"from,omitempty" doc:"Where in the resource the values of the module's variables are, such as placement.cluster; others come from the field of their name" maxProperties:"500"`
@@ -43,7 +27,7 @@ type Making struct {
 // Module is a folder of Terraform files.
 type Module struct {
 	Path       string            `json:"path,omitempty" doc:"Folder in the repository; by default its top" maxLength:"1024"`
-	Repository *Repository       `json:"repository,omitempty" doc:"Where the module is; by default where the resource is, at the same commit"`
+	Repository *task.Repository  `json:"repository,omitempty" doc:"Where the module is; by default where the resource is, at the same commit"`
 	Files      map[string]string `json:"files,omitempty" doc:"The module's files by path, instead of a folder" maxProperties:"200"`
 }
 

@@ -30,7 +30,7 @@ const Permission = "task.terraform"
 type Deps struct {
 	Drivers terraform.Drivers
 	// Source reads files as of a commit.
-	Source Source
+	Source task.Source
 }
 
 // New returns the task types.

@@ -5,17 +5,17 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/internal/task"
 	"tutti/sdk"
 )
 
 // Wrapper is what terraform takes.
 type Wrapper struct {
 	Place
-	Repository
+	task.Repository
 	File        string                     `json:"file" doc:"Path of the resource's file: JSON in the common format" minLength:"1" maxLength:"1024"`
 	Module      Module                     `json:"module" doc:"The Terraform module that makes such a resource"`
 	From        map[string]string          `json:"from,omitempty" doc:"Where in the resource the values of the module's variables are, such as placement.cluster; others come from the field of their name, and the variable resource is the whole" maxProperties:"500"`
@@ -60,7 +60,7 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 		return sdk.Result{}, err
 	}
 	var in Wrapper
-	if err := json.Unmarshal(withoutNulls(t.With), &in); err != nil {
+	if err := json.Unmarshal(task.WithoutNulls(t.With), &in); err != nil {
 		return sdk.Result{}, errs.New(errs.Invalid, "input of %s: %w", t.Task, err)
 	}
 	tasks, err := in.tasks(t)
@@ -68,12 +68,12 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 		return sdk.Result{}, err
 	}
 	return sdk.Expand(map[string]any{"steps": map[string]any{
-		"title": "Terraform in workspace " + literal(in.Workspace),
-		"limit": map[string]any{"key": "terraform/" + literal(t.Namespace+"/"+in.Backend.Driver+"/"+in.Workspace)},
+		"title": "Terraform in workspace " + task.Literal(in.Workspace),
+		"limit": map[string]any{"key": "terraform/" + task.Literal(t.Namespace+"/"+in.Backend.Driver+"/"+in.Workspace)},
 		"tasks": tasks,
 		"outputs": map[string]any{
 			"values": "${{ tasks.output.out.values }}", "changed": "${{ tasks.plan.out.has_changes }}", "run": "${{ tasks.plan.out.run }}",
-			"digest": "${{ tasks.plan.out.digest }}", "workspace": literal(in.Workspace), "resources": "${{ tasks.output.out.resources ?? [] }}",
+			"digest": "${{ tasks.plan.out.digest }}", "workspace": task.Literal(in.Workspace), "resources": "${{ tasks.output.out.resources ?? [] }}",
 		},
 	}}, map[string]any{
 		"values": "${{ tasks.steps.out.values }}", "changed": "${{ tasks.steps.out.changed }}", "run": "${{ tasks.steps.out.run }}", "digest": "${{ tasks.steps.out.digest }}",
@@ -81,23 +81,9 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 	}), nil
 }
 
-// withoutNulls leaves out what an expression over an optional input gave as null.
-func withoutNulls(raw json.RawMessage) json.RawMessage {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil {
-		return raw
-	}
-	maps.DeleteFunc(members, func(_ string, v json.RawMessage) bool { return string(v) == "null" })
-	out, err := json.Marshal(members)
-	if err != nil {
-		return raw
-	}
-	return out
-}
-
 // tasks are the single calls.
 func (in Wrapper) tasks(t *sdk.Task) (map[string]any, error) {
-	with, err := carried(t, in)
+	with, err := task.Carried(t, in)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +118,7 @@ func (in Wrapper) tasks(t *sdk.Task) (map[string]any, error) {
 		source["values"] = with["variables"]
 	}
 	if names := slices.Sorted(maps.Keys(in.Secrets)); len(names) > 0 {
-		source["outside"] = literalValue(names)
+		source["outside"] = task.LiteralValue(names)
 	}
 	const config, run, digest = "${{ tasks.upload.out.config }}", "${{ tasks.plan.out.run }}", "${{ tasks.plan.out.digest }}"
 	plan := call("plan", []string{"variables"}, map[string]any{"config": config, "destroy": in.Destroy})
@@ -167,85 +153,15 @@ func (in Wrapper) approval(tasks, apply map[string]any) {
 			when = "tasks.plan.out.summary.destroy > 0"
 		}
 	}
-	ask := in.Approve.task("", "${{ tasks.plan.out.digest }}", "${{ tasks.plan.out }}", nil)
+	ask := in.Approve.task("", "${{ tasks.plan.out.digest }}", "${{ tasks.plan.out }}")
 	ask["when"] = when
 	tasks["approve"] = ask
 	apply["after"] = []string{"approve"}
 	with := apply["with"].(map[string]any)
 	with["approval"] = "${{ tasks.approve?.status ?? 'skipped' }}"
 	if in.Approve != nil {
-		with["ask"] = literalValue(in.Approve)
+		with["ask"] = task.LiteralValue(in.Approve)
 	} else {
 		with["ask"] = map[string]any{"when": "always"}
 	}
-}
-
-// literal keeps text from being evaluated: data is never source.
-func literal(s string) string { return strings.ReplaceAll(s, "${{", "$${{") }
-
-// literalValue is literal for a value with all that is in it, as JSON knows it.
-func literalValue(v any) any {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	var plain any
-	if json.Unmarshal(b, &plain) != nil {
-		return nil
-	}
-	return escaped(plain, "", nil)
-}
-
-// escaped returns a value with its texts kept from being evaluated, and those that are secrets written
-// as references again.
-func escaped(v any, pointer string, secrets map[string]string) any {
-	switch v := v.(type) {
-	case string:
-		if name := secrets[pointer]; name != "" {
-			return "${{ secrets." + name + " }}"
-		}
-		return literal(v)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = escaped(e, pointer+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(k), secrets)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = escaped(e, pointer, nil)
-		}
-		return out
-	}
-	return v
-}
-
-// minSecret is the shortest secret that is looked for in other text; shorter ones occur by accident.
-const minSecret = 6
-
-// carried returns the input of a task for tasks in its place: in carries what changed, secrets stand as
-// references. It refuses secrets that are only a part of a text, which cannot be passed on.
-func carried(t *sdk.Task, in any) (map[string]any, error) {
-	b, err := json.Marshal(in)
-	if err != nil {
-		return nil, err
-	}
-	var plain any
-	if err := json.Unmarshal(b, &plain); err != nil {
-		return nil, err
-	}
-	with, _ := escaped(plain, "", t.References).(map[string]any)
-	out, err := json.Marshal(with)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range t.Secrets {
-		quoted, err := json.Marshal(literal(s))
-		if err != nil || len(s) >= minSecret && strings.Contains(string(out), string(quoted[1:len(quoted)-1])) {
-			return nil, errs.New(errs.Invalid, "a secret stands inside other text, or where none is passed on").
-				WithHint("give ${{ secrets.NAME }} and nothing else, in with.backend.token, with.secrets, with.environment, with.password or with.key")
-		}
-	}
-	return with, nil
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"tutti/internal/secretbox"
+	"tutti/internal/shim"
 	"tutti/internal/terraform"
 )
 
@@ -107,7 +108,7 @@ func (r *runner) fail(typ, format string, args ...any) *result {
 // work does it with the lock held. Its error is about our own files; what the program had against it is
 // in ended.
 func (r *runner) work() error {
-	free, err := r.slot()
+	free, err := shim.Slot(r.Slots, r.SlotCount, r.stopped, r.out)
 	if err != nil {
 		return err
 	}
@@ -140,33 +141,6 @@ func (r *runner) work() error {
 		return errors.Join(err, kept) // and the scratch stays, for the next one
 	}
 	return errors.Join(err, os.RemoveAll(r.scratch))
-}
-
-// slot waits until fewer programs run than may.
-func (r *runner) slot() (free func(), err error) {
-	if err := os.MkdirAll(r.Slots, 0o700); err != nil {
-		return nil, err
-	}
-	for said := false; ; said = true {
-		for i := range r.SlotCount {
-			f, err := os.OpenFile(filepath.Join(r.Slots, fmt.Sprint(i)), os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
-			if err != nil {
-				return nil, err
-			}
-			if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-				return func() { f.Close() }, nil
-			}
-			f.Close()
-		}
-		if !said {
-			fmt.Fprintf(r.out, "waiting: %d programs run already\n", r.SlotCount)
-		}
-		select {
-		case <-r.stopped:
-			return nil, errors.New("stopped while it waited for a place")
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func (r *runner) plainState() string { return filepath.Join(r.scratch, "terraform.tfstate") }

@@ -1,4 +1,4 @@
-package terraformtask
+package task
 
 import (
 	"context"
@@ -11,17 +11,34 @@ import (
 	"tutti/errs"
 	"tutti/internal/gitrepo"
 	"tutti/internal/netguard"
-	"tutti/internal/terraform"
 	"tutti/sdk"
 )
 
+// Source reads files of repositories. The error is of type FAMILY.repository, or of errs.
+type Source interface {
+	// Read returns the files at a path as of a commit: one, under "", where it is a file; all below it,
+	// by their paths there, where it is a folder.
+	Read(ctx context.Context, t *sdk.Task, r Repository, path string) (map[string][]byte, error)
+}
+
+// Repository is a state of a repository.
+type Repository struct {
+	Repository string `json:"repository" doc:"A repository of the namespace by name, or another by its URL: https://… or ssh://…" minLength:"1" maxLength:"2048"`
+	Commit     string `json:"commit" doc:"The commit, by its 40 hexadecimal digits: later commits do not matter" pattern:"^[0-9a-f]{40}$"`
+	User       string `json:"user,omitempty" doc:"User, for a URL" maxLength:"200"`
+	Password   string `json:"password,omitempty" doc:"Password or token, for https; give a secret" maxLength:"4096"`
+	Key        string `json:"key,omitempty" doc:"Private key in PEM or OpenSSH form, for ssh; give a secret" maxLength:"32768"`
+	HostKey    string `json:"hostKey,omitempty" doc:"The host's public key, as in known_hosts without the name, for ssh: no other host is spoken to" maxLength:"4096"`
+}
+
 // NewSource returns a Source that reads the repositories of the namespace over b, as the run, and others
-// by their URL through g.
-func NewSource(b *bus.Bus, g *netguard.Guard) Source {
-	return source{b, &gitrepo.Remotes{Dial: g.DialContext}}
+// by their URL through g. family is that of the task types, and begins the type of its failure.
+func NewSource(family string, b *bus.Bus, g *netguard.Guard) Source {
+	return source{family + ".repository", b, &gitrepo.Remotes{Dial: g.DialContext}}
 }
 
 type source struct {
+	fail    string
 	bus     *bus.Bus
 	remotes *gitrepo.Remotes
 }
@@ -50,7 +67,7 @@ func (s source) remote(ctx context.Context, r Repository, path string) (map[stri
 	if err == nil || ctx.Err() != nil || errs.Is(err, errs.Invalid) {
 		return files, err
 	}
-	f := sdk.Fail(terraform.FailRepository, "repository %s: %v", r.Repository, err)
+	f := sdk.Fail(s.fail, "repository %s: %v", r.Repository, err)
 	if errs.Is(err, errs.Unavailable) {
 		return nil, f.Again()
 	}
