@@ -80,6 +80,9 @@ tofu: ## OpenTofu and the provider for the Terraform tests and example, into ~/.
 	@[ -x $(TOOLS)/tofu-1.12.6 ] || (cd tools/tofu && nice $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $(TOOLS)/tofu-1.12.6 github.com/opentofu/opentofu/cmd/tofu)
 	@ln -sf tofu-1.12.6 $(TOOLS)/tofu
 
+example: tofu ## examples/vm-terraform-ansible, whole: order, approve, build, configure, survive two kills, take back
+	@nice $(GO) test -count=1 -v -timeout 15m ./examples/vm-terraform-ansible
+
 acceptance: build ## specs/acceptance/*.sh against the binary
 	@tools/acceptance
 

@@ -31,7 +31,7 @@ var rolePermissions = map[string][]string{
 	Approver: append(slices.Clone(viewer), "approval.decide"),
 	Author:   author,
 	Worker:   {"task.work"},
-	Admin: append(slices.Clone(author), "approval.decide", "secret.set", "audit.read", "task.work", "task.exec", "task.terraform",
+	Admin: append(slices.Clone(author), "approval.decide", "secret.set", "audit.read", "task.work", "task.exec", "task.terraform", "task.ansible",
 		"user.read", "user.write", "token.write", "namespace.write"),
 }
 

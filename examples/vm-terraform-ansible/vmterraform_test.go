@@ -25,6 +25,8 @@ import (
 	"tutti/api"
 	"tutti/errs"
 	vmterraform "tutti/examples/vm-terraform-ansible"
+	"tutti/internal/ansible/ansibletest"
+	"tutti/internal/ansible/local"
 	"tutti/internal/app"
 	"tutti/internal/identity"
 	"tutti/internal/shim"
@@ -40,6 +42,8 @@ func TestMain(m *testing.M) {
 		os.Exit(shim.Main(os.Args[2]))
 	case len(os.Args) > 1 && os.Args[1] == "terraform-run":
 		os.Exit(tfcli.Main())
+	case len(os.Args) > 1 && os.Args[1] == "ansible-run":
+		os.Exit(local.Main())
 	case len(os.Args) > 1 && os.Args[1] == "server":
 		if err := serve(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -54,6 +58,7 @@ func TestMain(m *testing.M) {
 type settings struct {
 	Data, Token, Dial string
 	Terraform         tfcli.Config
+	Ansible           local.Config
 }
 
 func serve() error {
@@ -69,17 +74,18 @@ func serve() error {
 	defer stop()
 	return app.Run(ctx, app.Config{
 		Data: s.Data, Listen: "127.0.0.1:0", AllowDial: []string{s.Dial}, Identity: identity.Config{AdminToken: s.Token},
-		Shim: []string{exe, "shim"}, Terraform: s.Terraform,
+		Shim: []string{exe, "shim"}, Terraform: s.Terraform, Ansible: s.Ansible,
 		Ready: func(st app.Started) { fmt.Println(st.Address) },
 	})
 }
 
-// world is a server in a process of its own and a vCenter.
+// world is a server in a process of its own, a vCenter, and a machine that takes SSH.
 type world struct {
 	settings
 	cmd     *exec.Cmd
 	api     *sdk.Client
 	vcenter *url.URL
+	sshd    ansibletest.SSHD
 }
 
 func setup(t *testing.T) *world {
@@ -95,16 +101,17 @@ func setup(t *testing.T) *world {
 	model.Service.Listen = &url.URL{User: url.UserPassword("terraform@vsphere.local", "a-long-password")}
 	server := model.Service.NewServer()
 	t.Cleanup(server.Close)
-	w := &world{vcenter: server.URL, settings: settings{
+	w := &world{vcenter: server.URL, sshd: ansibletest.NewSSHD(t), settings: settings{
 		Data: filepath.Join(t.TempDir(), "data"), Token: identity.NewToken(), Dial: server.URL.Host,
-		Terraform: tfcli.Config{Program: program, CLIConfig: config},
+		Terraform: tfcli.Config{Program: program, CLIConfig: config}, Ansible: local.Config{Program: ansibletest.Program(t)},
 	}}
 	w.start(t)
 	t.Cleanup(func() { w.kill() })
 	password, _ := server.URL.User.Password()
 	plain := *server.URL
 	plain.User = nil
-	for name, value := range map[string]string{"vcenter_url": plain.String(), "vcenter_user": server.URL.User.Username(), "vcenter_password": password} {
+	for name, value := range map[string]string{"vcenter_url": plain.String(), "vcenter_user": server.URL.User.Username(), "vcenter_password": password,
+		"ssh_user": w.sshd.User, "ssh_key": w.sshd.Key, "ssh_known_hosts": w.sshd.KnownHosts} {
 		if _, err := sdk.Call(t.Context(), w.api, api.SetSecret, api.SetSecretIn{Name: name, Body: api.SetSecretBody{Value: value}}); err != nil {
 			t.Fatal(err)
 		}
@@ -160,11 +167,26 @@ func (w *world) kill() {
 	_ = w.cmd.Wait()
 }
 
-// machine is what the handler of managed-vm makes, for the inventory of the simulator.
-func machine(name string, cpu int) json.RawMessage {
+// machine is what the handler of managed-vm makes, for the inventory of the simulator and the machine that
+// takes SSH.
+func (w *world) machine(name string, cpu int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"machine": {"type": "managed-vm", "name": %q, "hostname": "%[1]s.dev.example.com", "environment": "dev",
 		"os": {"name": "rhel-9", "guest": "rhel9_64Guest"}, "cpu": %[2]d, "memory_mb": 1024, "disk_gb": 20, "network": "DC0_DVPG0",
-		"placement": {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"}}}`, name, cpu))
+		"placement": {"datacenter": "DC0", "cluster": "DC0_C0", "datastore": "LocalDS_0"},
+		"ssh": {"address": "127.0.0.1", "port": %[3]d}, "files": %[4]q}}`, name, cpu, w.sshd.Port, w.files(name)))
+}
+
+// files is the folder that the playbook keeps for a machine.
+func (w *world) files(name string) string { return filepath.Join(w.sshd.Home, name) }
+
+// configured returns how often the playbook ran on a machine.
+func (w *world) configured(t *testing.T, name string) int {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.files(name), "history"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return strings.Count(string(b), "\n")
 }
 
 func (w *world) run(t *testing.T, inputs json.RawMessage) api.Run {
@@ -275,6 +297,12 @@ func (w *world) machines(t *testing.T) (names []string) {
 	return names
 }
 
+// playbooks returns how often ansible-playbook was started.
+func (w *world) playbooks() int {
+	found, _ := filepath.Glob(filepath.Join(w.Data, "ansible", "default", "*", "shim", "begun"))
+	return len(found)
+}
+
 // programs returns how often a program of a kind was started, in all workspaces.
 func (w *world) programs(kind string) int {
 	found, _ := filepath.Glob(filepath.Join(w.Data, "terraform", "default", "*", "runs", "*", kind+".*", "begun"))
@@ -286,7 +314,7 @@ func (w *world) programs(kind string) int {
 func TestKilledDuringApply(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	r := w.run(t, machine("web-01", 2))
+	r := w.run(t, w.machine("web-01", 2))
 	a := w.asked(t, r.ID)
 	if show, _ := json.Marshal(a.Show); !strings.Contains(string(show), "vcenter_machine") || a.Digest == "" {
 		t.Errorf("the approval shows %s, digest %q; want the plan", show, a.Digest)
@@ -304,12 +332,18 @@ func TestKilledDuringApply(t *testing.T) {
 	if n := w.programs("apply"); n != 1 {
 		t.Errorf("%d applies were started; want 1", n)
 	}
-	var out struct{ ID, Host string }
-	if err := json.Unmarshal(r.Outputs, &out); err != nil || out.ID == "" || out.Host == "" {
+	var out struct {
+		ID, Host   string
+		Configured []struct{ Host, State string }
+	}
+	if err := json.Unmarshal(r.Outputs, &out); err != nil || out.ID == "" || out.Host == "" || len(out.Configured) != 1 || out.Configured[0].State != "changed" {
 		t.Errorf("outputs %s, %v", r.Outputs, err)
 	}
+	if b, err := os.ReadFile(filepath.Join(w.files("web-01"), "machine.json")); err != nil || !strings.Contains(string(b), `"hostname": "web-01.dev.example.com"`) {
+		t.Errorf("the machine's file is %s, %v", b, err)
+	}
 
-	again := w.run(t, machine("web-01", 2))
+	again := w.run(t, w.machine("web-01", 2))
 	if again = w.ended(t, again.ID); again.State != api.Succeeded || !strings.Contains(string(again.Outputs), `"changed":false`) {
 		t.Errorf("the same again is %s, outputs %s; want no change and no question", again.State, again.Outputs)
 	}
@@ -323,13 +357,43 @@ func TestKilledDuringApply(t *testing.T) {
 	if got := w.machines(t); len(got) != 0 {
 		t.Errorf("the vCenter has %v after the undo; want nothing", got)
 	}
+	if _, err := os.Stat(w.files("web-01")); !os.IsNotExist(err) {
+		t.Errorf("the machine's files are left after the undo: %v", err)
+	}
+}
+
+// The server is killed while the playbook runs. It goes on; the next server finds it, and nothing is played
+// a second time.
+func TestKilledDuringPlaybook(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	r := w.run(t, w.machine("web-02", 2))
+	w.decide(t, w.asked(t, r.ID), true)
+	until(t, "the playbook is at work on the machine", func() bool {
+		if got := w.get(t, r.ID); got.State.Ended() {
+			t.Fatalf("the run is %s: %+v", got.State, got.Failure)
+		}
+		_, err := os.Stat(w.files("web-02"))
+		return err == nil
+	})
+	w.kill()
+	w.start(t)
+	if r = w.ended(t, r.ID); r.State != api.Succeeded {
+		t.Fatalf("the run is %s: %+v", r.State, r.Failure)
+	}
+	if n := w.playbooks(); n != 1 {
+		t.Errorf("%d playbooks were started; want 1", n)
+	}
+	if n := w.configured(t, "web-02"); n != 1 {
+		t.Errorf("the playbook ran %d times on the machine; want once", n)
+	}
 }
 
 // A plan that is not approved changes nothing.
 func TestRejected(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	r := w.run(t, machine("never-01", 2))
+	r := w.run(t, w.machine("never-01", 2))
 	w.decide(t, w.asked(t, r.ID), false)
 	if r = w.ended(t, r.ID); r.State != api.Failed || r.Failure == nil || r.Failure.Type != "terraform.rejected" {
 		t.Errorf("the run is %s: %+v; want terraform.rejected", r.State, r.Failure)

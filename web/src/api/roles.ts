@@ -24,6 +24,7 @@ export const roleFor = {
   'run.undo': 'operator',
   'secret.list': 'author',
   'secret.set': 'admin',
+  'task.ansible': 'admin',
   'task.exec': 'admin',
   'task.terraform': 'admin',
   'task.work': 'worker',
