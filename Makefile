@@ -17,7 +17,7 @@ VERSION ?=
 # The commit is stamped into the binary where git can tell it: git refuses in another user's checkout.
 VCS = $$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
-.PHONY: help build tofu run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-test ui-check ui-shots clean deps
+.PHONY: help build tofu tfprovider example run test race fuzz bench check static fmt vet lint arch tidy generated acceptance sim torture golden ui ui-types ui-test ui-check ui-shots clean deps
 
 help: ## this list
 	@echo 'Targets (make TARGET [VARIABLE=value]):'
@@ -74,13 +74,16 @@ generated:
 TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tutti-tools
 PROVIDER = $(TOOLS)/providers/tutti.example/demo/vcenter/0.1.0/$(shell $(GO) env GOOS)_$(shell $(GO) env GOARCH)
 
-tofu: ## OpenTofu and the provider for the Terraform tests and example, into ~/.cache/tutti-tools
-	@mkdir -p $(TOOLS) $(PROVIDER)
+tfprovider:
+	@mkdir -p $(PROVIDER)
 	@cd tools/tfprovider && nice $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $(PROVIDER)/terraform-provider-vcenter_v0.1.0 .
+
+tofu: tfprovider ## OpenTofu and the provider for the Terraform tests and example, into ~/.cache/tutti-tools
 	@[ -x $(TOOLS)/tofu-1.12.6 ] || (cd tools/tofu && nice $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o $(TOOLS)/tofu-1.12.6 github.com/opentofu/opentofu/cmd/tofu)
 	@ln -sf tofu-1.12.6 $(TOOLS)/tofu
 
-example: tofu ## examples/vm-terraform-ansible, whole: order, approve, build, configure, survive two kills, take back
+example: tfprovider ## examples/vm-terraform-ansible, whole: order, approve, build, configure, survive two kills, take back
+	@command -v terraform >/dev/null || $(MAKE) --no-print-directory tofu
 	@nice $(GO) test -count=1 -v -timeout 15m ./examples/vm-terraform-ansible
 
 acceptance: build ## specs/acceptance/*.sh against the binary

@@ -51,10 +51,9 @@ const (
 
 // Tally sums up the events of a job. The zero value is ready.
 type Tally struct {
-	hosts   map[string]*tallied
-	counts  map[string]Counts
-	values  map[string]json.RawMessage
-	changes int
+	hosts  map[string]*tallied
+	counts map[string]Counts
+	values map[string]json.RawMessage
 }
 
 type tallied struct {
