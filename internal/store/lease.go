@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"tutti/id"
@@ -79,9 +80,12 @@ func (tx *Tx) Fence(l Lease) (stale bool, err error) {
 		err = tx.QueryRow(`SELECT count(*) FROM `+tx.db.service+`_leases WHERE name = ? AND epoch = ? AND holder = ?`, l.Name, l.Epoch, l.Holder).Scan(&n)
 		return n != 1, err
 	}
-	n, err := tx.Changed(`UPDATE `+tx.db.service+`_leases SET holder = holder WHERE name = ? AND epoch = ? AND holder = ?`, l.Name, l.Epoch, l.Holder)
+	n, err := tx.Changed(fmt.Sprintf(fenceUpdate, tx.db.service), l.Name, l.Epoch, l.Holder)
 	return n != 1, err
 }
+
+// fenceUpdate locks the row of a lease that is the newest claim.
+const fenceUpdate = `UPDATE %s_leases SET holder = holder WHERE name = ? AND epoch = ? AND holder = ?`
 
 // now returns the database's clock in microseconds.
 func (tx *Tx) now() (us int64, err error) {

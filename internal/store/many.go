@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +24,7 @@ var chunks = []int{256, 32, 4, 1}
 // values of a row, each a string, an int or an int64.
 func InsertMany[T any](tx *Tx, head string, columns int, rows []T, args func(row T, to []any) []any) error {
 	if tx.db.postgres && len(rows) > 1 {
-		return tx.insertColumns(head, columns, rows2columns(columns, rows, args))
+		return tx.insertColumns(head, rows2columns(columns, rows, args))
 	}
 	var all []any
 	for _, k := range chunks {
@@ -70,43 +72,77 @@ func rows2columns[T any](columns int, rows []T, args func(row T, to []any) []any
 // maxArray is how many rows one statement of PostgreSQL inserts.
 const maxArray = 2000
 
-// insertColumns inserts rows given by column with one statement, which costs PostgreSQL half of what as
-// many lists of values do. A column of other types than text and numbers was left out by rows2columns: the
-// statement is refused then.
-func (tx *Tx) insertColumns(head string, columns int, arrays []any) error {
-	q, ok := strings.CutSuffix(head, "VALUES ")
-	types := make([]string, columns)
-	n := 0
+// arrayType returns the type that PostgreSQL takes a column of rows2columns as; "" where it is of another
+// type than text and numbers, which rows2columns leaves out.
+func arrayType(a any) string {
+	switch a.(type) {
+	case []string:
+		return "text[]"
+	case []int64:
+		return "bigint[]"
+	}
+	return ""
+}
+
+// unnest returns a FROM item with the rows that are given by column.
+func unnest(arrays []any) (string, error) {
+	parts := make([]string, len(arrays))
 	for i, a := range arrays {
-		switch a := a.(type) {
-		case []string:
-			types[i], n = fmt.Sprintf("$%d::text[]", i+1), len(a)
-		case []int64:
-			types[i], n = fmt.Sprintf("$%d::bigint[]", i+1), len(a)
-		default:
-			ok = false
+		t := arrayType(a)
+		if t == "" {
+			return "", fmt.Errorf("column %d holds neither text nor numbers", i+1)
 		}
+		parts[i] = fmt.Sprintf("$%d::%s", i+1, t)
 	}
+	return "unnest(" + strings.Join(parts, ", ") + ")", nil
+}
+
+// insertColumns inserts rows given by column with one statement, which costs PostgreSQL half of what as
+// many lists of values do.
+func (tx *Tx) insertColumns(head string, arrays []any) error {
+	q, ok := strings.CutSuffix(head, "VALUES ")
+	from, err := unnest(arrays)
 	if !ok {
-		return fmt.Errorf("%s: not a statement, or not values, of InsertMany", head)
+		err = errors.New("it does not end with VALUES")
 	}
-	q += "SELECT * FROM unnest(" + strings.Join(types, ", ") + ")"
-	for from := 0; from < n; from += maxArray {
-		to := min(from+maxArray, n)
-		part := make([]any, columns)
+	if err != nil {
+		return fmt.Errorf("%s: %w", head, err)
+	}
+	return tx.eachPart(q+"SELECT * FROM "+from, arrays)
+}
+
+// eachPart runs a statement for as many rows at a time as it may have.
+func (tx *Tx) eachPart(q string, arrays []any) error {
+	for from := 0; ; from += maxArray {
+		part, n := make([]any, len(arrays)), 0
 		for i, a := range arrays {
 			switch a := a.(type) {
 			case []string:
-				part[i] = a[from:to]
+				part[i], n = a[from:min(from+maxArray, len(a))], len(a)
 			case []int64:
-				part[i] = a[from:to]
+				part[i], n = a[from:min(from+maxArray, len(a))], len(a)
 			}
 		}
 		if err := tx.execPrepared(q, part); err != nil {
 			return err
 		}
+		if from+maxArray >= n {
+			return nil
+		}
 	}
-	return nil
+}
+
+// updates returns the statement of PostgreSQL that sets columns from the rows of a FROM item.
+func updates(table string, columns []Column, from string) string {
+	set, names := make([]string, 0, len(columns)), make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+		if i > 0 {
+			set = append(set, c.Name+" = v."+c.Name)
+		}
+	}
+	key := columns[0].Name
+	return "UPDATE " + table + " SET " + strings.Join(set, ", ") + " FROM " + from + " AS v(" + strings.Join(names, ", ") + ") WHERE " + table + "." + key + " = v." + key
 }
 
 // Column is a column that UpdateMany sets, or finds rows by.
@@ -119,6 +155,14 @@ type Column struct {
 // UpdateMany sets columns of many rows with few statements. The rows are found by the first column; args
 // appends the values of a row in the order of the columns.
 func UpdateMany[T any](tx *Tx, table string, columns []Column, rows []T, args func(row T, to []any) []any) error {
+	if tx.db.postgres && len(rows) > 1 {
+		arrays := rows2columns(len(columns), rows, args)
+		from, err := unnest(arrays)
+		if err != nil {
+			return fmt.Errorf("update %s: %w", table, err)
+		}
+		return tx.eachPart(updates(table, columns, from), arrays)
+	}
 	var all []any
 	for _, k := range chunks {
 		if len(rows) < k {
@@ -177,6 +221,9 @@ func (db *DB) manyRows(head string, columns, k int) string {
 
 // execPrepared runs a rebound statement that comes again and again.
 func (tx *Tx) execPrepared(q string, args []any) error {
+	if tx.queue != nil {
+		return tx.enqueue(q, slices.Clone(args), nil)
+	}
 	_, err := tx.run(q, args)
 	return err
 }
@@ -246,24 +293,44 @@ func (tx *Tx) take(counter string, k int) (first int64, err error) {
 	return first - int64(k) + 1, err
 }
 
+// number inserts rows that are numbered by a counter of the service: columns names what follows pos. On
+// PostgreSQL one statement raises the counter and inserts.
+func number[T any](tx *Tx, counter, columns string, rows []T, args func(row T, to []any) []any) error {
+	table, n := tx.db.service+"_"+counter, strings.Count(columns, ",")+1
+	if tx.db.postgres {
+		arrays := rows2columns(n, rows, args)
+		from, err := unnest(arrays)
+		if err != nil {
+			return fmt.Errorf("%s: %w", table, err)
+		}
+		counters, count := tx.db.service+"_counters", "cardinality($1::"+arrayType(arrays[0])+")"
+		return tx.eachPart(`WITH c AS (INSERT INTO `+counters+` (name, n) VALUES ('`+counter+`', `+count+`)
+			ON CONFLICT (name) DO UPDATE SET n = `+counters+`.n + excluded.n RETURNING n)
+			INSERT INTO `+table+` (pos, `+columns+`) SELECT c.n - `+count+` + v.i, `+columns+` FROM c, `+from+` WITH ORDINALITY AS v(`+columns+`, i)`, arrays)
+	}
+	pos, err := tx.take(counter, len(rows))
+	if err != nil {
+		return err
+	}
+	return InsertMany(tx, `INSERT INTO `+table+` (pos, `+columns+`) VALUES `, n+1, rows, func(r T, to []any) []any {
+		to = args(r, append(to, pos))
+		pos++
+		return to
+	})
+}
+
 // EmitAll is Emit for many records at once.
 func (tx *Tx) EmitAll(rs []bus.Record) error {
 	if len(rs) == 0 {
 		return nil
 	}
-	pos, err := tx.take("outbox", len(rs))
-	if err != nil {
-		return err
-	}
 	tx.emitted = true
 	now := time.Now()
-	return InsertMany(tx, `INSERT INTO `+tx.db.service+`_outbox (pos, type, subject, namespace, trace, at, data) VALUES `, 7, rs, func(r bus.Record, to []any) []any {
+	return number(tx, "outbox", "type, subject, namespace, trace, at, data", rs, func(r bus.Record, to []any) []any {
 		if r.At.IsZero() {
 			r.At = now
 		}
-		to = append(to, pos, r.Type, r.Subject, r.Namespace, r.Trace, Micros(r.At), string(r.Data))
-		pos++
-		return to
+		return append(to, r.Type, r.Subject, r.Namespace, r.Trace, Micros(r.At), string(r.Data))
 	})
 }
 
@@ -279,10 +346,6 @@ func (tx *Tx) AuditAll(acts []ActBy) error {
 	if len(acts) == 0 {
 		return nil
 	}
-	pos, err := tx.take("audit", len(acts))
-	if err != nil {
-		return err
-	}
 	now := Micros(time.Now())
 	details := make([]string, len(acts))
 	for i, a := range acts {
@@ -293,9 +356,8 @@ func (tx *Tx) AuditAll(acts []ActBy) error {
 		details[i] = string(b)
 	}
 	i := 0
-	return InsertMany(tx, `INSERT INTO `+tx.db.service+`_audit (pos, at, subject, origin, namespace, action, object, trace, detail) VALUES `, 9, acts, func(a ActBy, to []any) []any {
-		to = append(to, pos, now, a.Caller.Subject, a.Caller.From, a.Namespace, a.Action, a.Object, a.Trace, details[i])
-		pos++
+	return number(tx, "audit", "at, subject, origin, namespace, action, object, trace, detail", acts, func(a ActBy, to []any) []any {
+		to = append(to, now, a.Caller.Subject, a.Caller.From, a.Namespace, a.Action, a.Object, a.Trace, details[i])
 		i++
 		return to
 	})

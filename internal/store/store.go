@@ -223,19 +223,18 @@ func (db *DB) Tx(ctx context.Context, f func(*Tx) error) error {
 }
 
 func (db *DB) once(ctx context.Context, f func(*Tx) error) error {
-	t, err := db.write.BeginTx(ctx, nil)
+	tx, end, err := db.begin(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
-	tx := &Tx{db: db, ctx: ctx, tx: t}
-	defer func() { _ = t.Rollback() }() // no effect after a commit
+	defer end()
 	if err := f(tx); err != nil {
 		if transient(err) {
 			return unavailable(err)
 		}
 		return err
 	}
-	if err := t.Commit(); err != nil {
+	if err := tx.tx.Commit(); err != nil {
 		return unavailable(err)
 	}
 	if tx.emitted {

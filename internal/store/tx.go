@@ -7,6 +7,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"tutti/bus"
 	"tutti/errs"
 )
@@ -16,6 +18,9 @@ type Tx struct {
 	db      *DB
 	ctx     context.Context // that of the call of DB.Tx, which encloses the life of a Tx
 	tx      *sql.Tx
+	conn    *sql.Conn  // of PostgreSQL
+	queue   *pgx.Batch // of Together, while it lasts
+	broken  error      // why nothing more can be sent
 	emitted bool
 	after   []func()
 }
@@ -36,12 +41,14 @@ func (tx *Tx) Under(ctx context.Context, f func(*Tx) error) error {
 
 // Exec runs a statement.
 func (tx *Tx) Exec(q string, args ...any) error {
-	_, err := tx.run(tx.db.rebind(q), args)
-	return err
+	return tx.execPrepared(tx.db.rebind(q), args)
 }
 
 // Changed runs a statement and returns how many rows it changed.
 func (tx *Tx) Changed(q string, args ...any) (int64, error) {
+	if err := tx.flush(); err != nil {
+		return 0, err
+	}
 	r, err := tx.run(tx.db.rebind(q), args)
 	if err != nil {
 		return 0, err
@@ -51,11 +58,15 @@ func (tx *Tx) Changed(q string, args ...any) (int64, error) {
 
 // Query reads rows as this transaction sees them.
 func (tx *Tx) Query(q string, args ...any) (*sql.Rows, error) {
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
 	return tx.tx.QueryContext(tx.ctx, tx.db.rebind(q), args...)
 }
 
 // QueryRow reads one row as this transaction sees it.
 func (tx *Tx) QueryRow(q string, args ...any) *sql.Row {
+	_ = tx.flush() // the transaction has failed then, which the row says
 	if st := tx.statement(q); st != nil {
 		return st.QueryRowContext(tx.ctx, args...)
 	}

@@ -37,14 +37,12 @@ type sqlLedger struct{ db *store.DB }
 
 func (s sqlLedger) commit(ctx context.Context, l store.Lease, b *batch) error {
 	return s.db.Tx(ctx, func(tx *store.Tx) error {
-		stale, err := tx.Fence(l)
-		if err != nil {
-			return err
-		}
-		if stale {
-			return errs.New(errs.Unavailable, "another engine owns the runs now (epoch %d is over)", l.Epoch)
-		}
-		return b.write(tx)
+		return tx.Together(func() error {
+			if err := tx.Hold(l); err != nil {
+				return err
+			}
+			return b.write(tx)
+		})
 	})
 }
 

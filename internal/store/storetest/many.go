@@ -1,10 +1,13 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
+	"tutti/errs"
 	"tutti/internal/store"
 )
 
@@ -47,5 +50,67 @@ func manyRows(t *testing.T, c store.Config) {
 	}))
 	if got := rows(t, db); !slices.Equal(got, want) {
 		t.Error("after UpdateMany the rows are not what was written")
+	}
+}
+
+// together sends statements at once: all of them count, or none, and reads between them see what was
+// written before.
+func together(t *testing.T, c store.Config) {
+	db := open(t, c)
+	l, ok, err := db.Claim(t.Context(), "lease", "me", time.Minute)
+	must(t, "Claim", err)
+	if !ok {
+		t.Fatal("Claim = false; want the lease")
+	}
+	write := func(l store.Lease, from, to int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			return tx.Together(func() error {
+				if err := tx.Hold(l); err != nil {
+					return err
+				}
+				for n := from; n <= to; n++ {
+					if err := tx.Exec(`INSERT INTO test_rows (n, v) VALUES (?, ?)`, n, "v"); err != nil {
+						return err
+					}
+				}
+				var n int
+				if err := tx.QueryRow(`SELECT count(*) FROM test_rows WHERE n BETWEEN ? AND ?`, from, to).Scan(&n); err != nil || n != to-from+1 {
+					t.Errorf("between two statements %d rows of %d to %d are there, %v", n, from, to, err)
+				}
+				acts := []store.ActBy{{Act: store.Act{Action: "a"}}, {Act: store.Act{Action: "b"}}}
+				return errors.Join(tx.Exec(`UPDATE test_rows SET v = ? WHERE n = ?`, "w", to), tx.AuditAll(acts))
+			})
+		}
+	}
+	must(t, "Tx", db.Tx(t.Context(), write(l, 1, 3)))
+	must(t, "Tx", db.Tx(t.Context(), write(l, 4, 4)))
+	want := []string{"v", "v", "w", "w"}
+	if got := rows(t, db); !slices.Equal(got, want) {
+		t.Errorf("the rows are %q; want %q", got, want)
+	}
+	if acts, err := db.Acts(t.Context(), "", 0, 10); err != nil || len(acts) != 4 || acts[0].Pos != 4 || acts[0].Action != "b" || acts[3].Pos != 1 {
+		t.Errorf("the acts are %+v, %v; want four, numbered from 1", acts, err)
+	}
+
+	stale := l
+	stale.Epoch--
+	err = db.Tx(t.Context(), func(tx *store.Tx) error {
+		return tx.Together(func() error {
+			return errors.Join(tx.Hold(stale), tx.Exec(`INSERT INTO test_rows (n, v) VALUES (?, ?)`, 9, "v"))
+		})
+	})
+	if !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a write with a stale lease = %v; want an error of kind unavailable", err)
+	}
+	err = db.Tx(t.Context(), func(tx *store.Tx) error {
+		return tx.Together(func() error {
+			return errors.Join(tx.Hold(l), tx.Exec(`INSERT INTO test_rows (n, v) VALUES (?, ?)`, 9, "v"), tx.Exec(`INSERT INTO test_rows (n, v) VALUES (?, ?)`, 1, "twice"))
+		})
+	})
+	if err == nil {
+		t.Error("a write with a number twice was committed")
+	}
+	if got := rows(t, db); !slices.Equal(got, want) {
+		t.Errorf("after writes that failed the rows are %q; want %q", got, want)
 	}
 }

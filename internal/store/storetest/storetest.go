@@ -36,6 +36,7 @@ func Run(t *testing.T, config func(*testing.T) store.Config) {
 		"reopening keeps all": reopening,
 		"pages":               pages,
 		"many rows":           manyRows,
+		"together":            together,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
