@@ -90,9 +90,9 @@ const (
 	callTime = 30 * time.Second
 	// lastWords is how long the last results may take to get through when the worker stops.
 	lastWords = 5 * time.Second
-	// lanes is how many exchanges with the engine may be under way: one that waits for work, one
-	// that reports.
-	lanes = 2
+	// lanes is how many exchanges with the engine may be under way: one that waits for work, and some
+	// that report, each of which waits for a commit.
+	lanes = 3
 	// maxResults and maxBytes bound one report.
 	maxResults = 2000
 	maxBytes   = 4 << 20

@@ -99,7 +99,9 @@ func (s *session) next() (batch, bool) {
 		switch {
 		case s.over || s.stopping && len(s.claims) == 0:
 			return batch{}, false
-		case len(s.finished) > 0:
+		case len(s.finished) > 0 && (len(s.jobs) == 0 || s.stopping):
+			// Attempts that are just beginning may be short: what ends at once is reported at once, not the
+			// first of it alone while the others wait for another exchange.
 			return s.report(), true
 		case !s.waiting && s.room() > 0:
 			s.waiting = true
@@ -276,6 +278,9 @@ func (s *session) run(life context.Context) {
 		s.jobs[0] = job{}
 		s.jobs = s.jobs[1:]
 		s.wakeRunner(life)
+		if len(s.jobs) == 0 && len(s.finished) > 0 {
+			s.wake.Signal()
+		}
 		s.mu.Unlock()
 		r := s.attempt(j.ctx, life, j.a)
 		j.c.cancel(nil)
