@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -89,7 +90,7 @@ func (s *Service) selectRun(ctx context.Context, namespace, id string) (*run, er
 
 // due returns runs to look at.
 func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]*run, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+runColumns+` FROM logs_runs WHERE due > 0 AND due <= ? ORDER BY due LIMIT ?`, store.Micros(now), limit)
+	rows, err := s.db.Query(ctx, `SELECT `+runColumns+` FROM logs_runs WHERE due > 0 AND due <= ? ORDER BY due LIMIT `+strconv.Itoa(limit), store.Micros(now)) // no parameter: see store.DB.Events
 	if err != nil {
 		return nil, err
 	}

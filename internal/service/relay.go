@@ -59,11 +59,27 @@ func Relay(ctx context.Context, d Deps, fs ...Fulfilment) error {
 		if err != nil && ctx.Err() == nil {
 			d.Log.Error("intents", "err", err)
 		}
-		if n == 0 || err != nil {
+		switch {
+		case err != nil:
 			wait(ctx, wake, idle/4)
+		case n == 0:
+			wait(ctx, wake, d.untilDue(ctx))
 		}
 	}
 	return nil
+}
+
+// untilDue returns how long a relay may wait that found nothing to do. What this process stores wakes it;
+// what a replica stored that has died is found within idle.
+func (d Deps) untilDue(ctx context.Context) time.Duration {
+	next, err := d.DB.NextIntent(ctx)
+	if err != nil {
+		return idle / 4
+	}
+	if next.IsZero() {
+		return idle
+	}
+	return min(max(time.Until(next), idle/20), idle)
 }
 
 // relay tries the intents that are due once and returns how many were answered.

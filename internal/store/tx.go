@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -104,12 +105,16 @@ func (tx *Tx) Emit(r bus.Record) error {
 
 // Events returns up to limit events after a position, in order.
 func (db *DB) Events(ctx context.Context, after int64, limit int) ([]bus.Record, error) {
-	rows, err := db.Query(ctx, `SELECT pos, type, subject, namespace, trace, at, data FROM `+db.service+`_outbox WHERE pos > ? ORDER BY pos LIMIT ?`, after, limit)
+	rows, err := db.Query(ctx, `SELECT pos, type, subject, namespace, trace, at, data FROM `+db.service+`_outbox WHERE pos > ? ORDER BY pos`+literal(limit), after)
 	if err != nil {
 		return nil, err
 	}
 	return records(rows)
 }
+
+// literal limits a query whose limit is the same each time. As a parameter it would make SQLite prepare the
+// statement again for each value, which costs more than running it.
+func literal(limit int) string { return " LIMIT " + strconv.Itoa(limit) }
 
 // Act is a row of the audit trail: who did what to which object.
 type Act struct {
@@ -183,7 +188,7 @@ func (tx *Tx) Intend(key, method string, in any) error {
 
 // Intents returns the intents due at a time, oldest first.
 func (db *DB) Intents(ctx context.Context, due time.Time, limit int) ([]Intent, error) {
-	rows, err := db.Query(ctx, `SELECT intent, method, input, trace, tries, next_at FROM `+db.service+`_intents WHERE next_at <= ? ORDER BY next_at, intent LIMIT ?`, Micros(due), limit)
+	rows, err := db.Query(ctx, `SELECT intent, method, input, trace, tries, next_at FROM `+db.service+`_intents WHERE next_at <= ? ORDER BY next_at, intent`+literal(limit), Micros(due))
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +205,13 @@ func (db *DB) Intents(ctx context.Context, due time.Time, limit int) ([]Intent, 
 		out = append(out, i)
 	}
 	return out, rows.Err()
+}
+
+// NextIntent returns when the next intent is due, the zero time where there is none.
+func (db *DB) NextIntent(ctx context.Context) (time.Time, error) {
+	var us int64
+	err := db.QueryRow(ctx, `SELECT coalesce(min(next_at), 0) FROM `+db.service+`_intents`).Scan(&us)
+	return Time(us), err
 }
 
 // Fulfilled removes an intent that was answered. It reports false where another replica of the
