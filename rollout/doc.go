@@ -33,7 +33,7 @@
 // Percentages in limits are rounded to the side of safety: a batch is ⌊p·n/100⌋, but never less than one;
 // what must remain is ⌈p·n/100⌉; what may fail is
 //
-//	tolerated(m) = m − ⌈Success·m/100⌉, or ⌊Tolerate·m/100⌋
+//	tolerated(m) = m − ⌈Success·m/100⌉, or ⌊Tolerate·m/100⌋, but never all m
 //
 // The version is bad as soon as failed > tolerated(size(k)): with Success 100 at the first failure, and a
 // failed canary is enough whatever the fleet would tolerate. It is good only when succeeded ≥ n −

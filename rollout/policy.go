@@ -252,8 +252,8 @@ func (p *Policy) checkNames(fault func(string, ...any)) {
 
 // The durations in force.
 func (p *Policy) limit() time.Duration   { return or(p.Limit, 10*time.Minute) }
-func (p *Policy) silence() time.Duration { return or(p.Silence, 5*time.Minute) }
-func (p *Policy) forget() time.Duration  { return or(p.Forget, 15*time.Minute) }
+func (p *Policy) silence() time.Duration { return orNever(p.Silence, 5*time.Minute) }
+func (p *Policy) forget() time.Duration  { return orNever(p.Forget, 15*time.Minute) }
 func (g *Gate) deadline() time.Duration  { return or(g.Deadline, 10*time.Minute) }
 
 func or(d, unset time.Duration) time.Duration {
@@ -261,6 +261,14 @@ func or(d, unset time.Duration) time.Duration {
 		return unset
 	}
 	return d
+}
+
+// orNever is or with everything less than 0 as a duration that is less than 0 in microseconds too.
+func orNever(d, unset time.Duration) time.Duration {
+	if d < 0 {
+		return -time.Second
+	}
+	return or(d, unset)
 }
 
 // bake returns how long the wave with the given index is watched.
@@ -303,13 +311,15 @@ func (p *Policy) size(wave, n int) int {
 	return size
 }
 
-// tolerated returns how many of n targets may fail.
+// tolerated returns how many of n targets may fail. It is never all of them: a version that nothing runs is
+// not good, and where the last target could not make it so the rollout would wait for ever.
 func (p *Policy) tolerated(n int) int {
+	most := max(0, n-1)
 	if p.Tolerate.set {
-		return p.Tolerate.AtMost(n)
+		return min(p.Tolerate.AtMost(n), most)
 	}
 	if p.Success == 0 {
 		return 0
 	}
-	return n - Percent(p.Success).AtLeast(n)
+	return min(n-Percent(p.Success).AtLeast(n), most)
 }

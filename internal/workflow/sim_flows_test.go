@@ -38,6 +38,8 @@ var plain = []string{
 	"tasks: {a: {use: noop, limit: {key: lock, whenFull: replace}}, b: {use: noop, needs: [a], deadline: 20s, retry: {max: 3, wait: 2s}}}\n",
 	"tasks: {e: {each: {in: '[1,2,3]', parallel: 2}, onError: pause, deadline: 15s, tasks: {a: {use: noop}, b: {use: 'workflow:leaf', needs: [a]}}}, z: {use: noop, needs: [e]}}\n",
 	"onFailure: pause\nlimit: {key: all}\ntasks: {e: {each: {in: '[1,2]'}, onError: pause, deadline: 20s, use: 'workflow:mid'}, s: {use: signal, timeout: 20s, with: {name: go}}}\n",
+	"tasks: {e: {each: {in: '[1,2,3,4,5]', waves: [1, 60%], parallel: 2, tolerate: 1, bake: 3s, checks: {c: {use: noop}}, onBreach: undo}, tasks: {a: {use: noop, undo: {use: noop}}, b: {use: 'workflow:leaf', needs: [a]}}}, z: {use: noop, needs: [e]}}\n",
+	"onFailure: undo\ntasks: {e: {each: {in: '[1,2,3]', waves: [1], gate: 'wave.failed == 0', tolerate: 1, onBreach: pause}, use: 'workflow:leaf', deadline: 40s}, z: {use: noop, needs: [e]}}\n",
 	"tasks: {a: {use: emit, with: {type: x}}, m: {use: 'workflow:mid', retry: {max: 1, wait: 1s}, onError: continue}, n: {use: 'workflow:mid', after: [m], timeout: 20s}}\n",
 }
 

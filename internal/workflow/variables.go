@@ -157,6 +157,11 @@ func (r readers) scope(sc *dag.Scope, prefix string) {
 		programs := []*expr.Program{t.When}
 		if t.Each != nil {
 			programs = append(programs, t.Each.In, t.Each.Key, t.Each.By)
+			if ro := t.Each.Rollout; ro != nil {
+				if programs = append(programs, ro.Gate); ro.Checks != nil {
+					r.scope(ro.Checks.Body, path+".checks.")
+				}
+			}
 		}
 		for _, p := range programs {
 			if p != nil {

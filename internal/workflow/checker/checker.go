@@ -143,6 +143,9 @@ func (j *Journal) event(r *run, e *core.Event) error {
 	if r.state != going {
 		return fmt.Errorf("a task changes while the run is %s", r.state)
 	}
+	if e.Type == core.Opened && r.isChecks(e.Path) { // once for each wave
+		delete(r.nodes, e.Path)
+	}
 	n := r.node(e.Path)
 	was := n.state
 	to, legal := tasks[was][e.Type]
@@ -167,6 +170,8 @@ func (j *Journal) event(r *run, e *core.Event) error {
 			r.reopen(e.Path)
 			to = open
 		}
+	case core.UndoesItem:
+		r.node(e.Path + "#back").state = open
 	case core.Abandoned:
 		r.abandon(e.Path + ".")
 		r.abandon(e.Path + "[")
@@ -235,7 +240,7 @@ func (j *Journal) runEvent(r *run, e *core.Event) error {
 func (r *run) revive() {
 	for path, n := range r.nodes {
 		switch {
-		case r.undone || strings.HasPrefix(path, "finally.") || strings.Contains(path, "#undo"):
+		case r.undone || strings.HasPrefix(path, "finally.") || strings.Contains(path, "#undo") || r.aside(path):
 			delete(r.nodes, path)
 		case n.state.final() && n.state != succeeded:
 			n.was, n.state = n.state, revived
@@ -272,8 +277,37 @@ func (r *run) forget(path string) {
 // reopen lets the items of a paused `each` run again that did not succeed.
 func (r *run) reopen(path string) {
 	for p, n := range r.nodes {
-		if strings.HasPrefix(p, path+"[") && n.state.final() && n.state != succeeded {
+		switch {
+		case strings.HasPrefix(p, path) && r.aside(p):
+			delete(r.nodes, p)
+		case strings.HasPrefix(p, path+"[") && n.state.final() && n.state != succeeded:
 			n.was, n.state = n.state, revived
+		}
+	}
+}
+
+// isChecks says whether a path is that of the checks of a rollout.
+func (r *run) isChecks(path string) bool {
+	each, found := strings.CutSuffix(path, ".checks")
+	if !found || strings.HasSuffix(each, "]") {
+		return false
+	}
+	t, _ := r.find(each)
+	return t != nil && t.Each != nil && t.Each.Rollout != nil && t.Each.Rollout.Checks != nil
+}
+
+// aside says whether a path is that of something that stands beside the items of a rollout, or lies in it.
+func (r *run) aside(path string) bool {
+	if strings.HasSuffix(path, "#back") {
+		return true
+	}
+	for at := 0; ; {
+		i := strings.Index(path[at:], ".checks")
+		if i < 0 {
+			return false
+		}
+		if at += i + len(".checks"); r.isChecks(path[:at]) && (at == len(path) || path[at] == '.') {
+			return true
 		}
 	}
 }
@@ -337,6 +371,13 @@ func (r *run) find(path string) (t *dag.Task, prefix string) {
 			return t, prefix
 		}
 		prefix += id
+		if inner, checks := strings.CutPrefix(rest, "checks"); checks && (inner == "" || inner[0] == '.') && id == bare && t.Each != nil && t.Each.Rollout != nil && t.Each.Rollout.Checks != nil {
+			if t = t.Each.Rollout.Checks; inner == "" {
+				return t, prefix + "."
+			}
+			prefix, path, sc = prefix+".checks.", inner[1:], t.Body
+			continue
+		}
 		if sc = r.groups[prefix]; sc == nil {
 			sc = t.Body
 		}

@@ -58,11 +58,13 @@ var tasks = map[state]transitions{
 	waiting:   both(finish, transitions{core.Voted: same}),
 	backOff:   begin,
 	paused:    both(begin, transitions{core.Retried: same}),
-	open:      both(finish, transitions{core.Abandoned: same}),
-	revived:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same}),
-	failed:    {core.Retried: revived},
-	cancelled: {core.Retried: revived},
-	unknown:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same}),
+	open:      both(finish, transitions{core.Abandoned: same, core.Rolled: same}),
+	revived:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same, core.Rolled: same}),
+	succeeded: {core.UndoesItem: same},
+	failed:    {core.Retried: revived, core.UndoesItem: same},
+	skipped:   {core.UndoesItem: same},
+	cancelled: {core.Retried: revived, core.UndoesItem: same},
+	unknown:   both(both(begin, finish), transitions{core.SkippedBy: skipped, core.Abandoned: same, core.Retried: same, core.Rolled: same, core.UndoesItem: same}),
 }
 
 // runs is the same for runs.

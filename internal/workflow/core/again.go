@@ -56,7 +56,13 @@ func (r *Run) applyUndoing(e *Event) {
 	r.phase = inUndo
 	r.outcome = e.State
 	r.State = api.Running
-	targets := r.undoable()
+	s := r.undoSteps(r.undoable())
+	r.undo = s
+	r.touched = append(r.touched, s)
+}
+
+// undoSteps makes the tasks that undo targets: one after the other, going on when one fails.
+func (r *Run) undoSteps(targets []*node) *scope {
 	s := &scope{items: true, parallel: 1, tolerate: len(targets), unsettled: len(targets), nodes: make([]*node, len(targets))}
 	for i, t := range targets {
 		task := &dag.Task{ID: t.task.ID, Title: "undo " + t.path, Use: undoRun, OnError: dag.Continue, Scope: t.task.Scope}
@@ -67,8 +73,7 @@ func (r *Run) applyUndoing(e *Event) {
 		s.nodes[i] = n
 		r.add(n)
 	}
-	r.undo = s
-	r.touched = append(r.touched, s)
+	return s
 }
 
 // Retry runs again what failed, was cancelled, or did not start for that; what succeeded is kept. path
@@ -176,6 +181,9 @@ func (r *Run) reopen(n *node) {
 // revived inside; a sub-run that failed is retried in its own place.
 func (r *Run) revive(s *scope) {
 	s.failing, s.stopping, s.closed, s.told, s.cause = false, false, false, false, nil
+	if s.roll != nil {
+		r.beginRollout(s)
+	}
 	s.unsettled, s.active, s.failures, s.next = 0, 0, 0, 0
 	for _, n := range s.nodes {
 		r.reviveNode(n)
@@ -229,6 +237,9 @@ func (r *Run) reviveNode(n *node) {
 	n.failure, n.reason, n.why, n.until, n.ended = nil, nil, "", 0, 0
 	n.claim, n.worker, n.parked, n.paused = "", "", false, false
 	switch {
+	case n.isEach && n.body != nil && n.body.undone():
+		r.drop(n.body) // what was done is undone: it begins again from nothing
+		n.state, n.active, n.body, n.ready = api.Pending, false, nil, 0
 	case n.body != nil:
 		n.state, n.active = api.Running, true
 		r.renew(n)

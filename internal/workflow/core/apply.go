@@ -145,6 +145,10 @@ func (r *Run) apply(e *Event) error {
 		r.setWaiting(n, e.Reason, 0)
 	case Done, FailedTask, SkippedBy, CancelledT:
 		r.applyFinal(n, e)
+	case Rolled:
+		return r.applyRolled(n, e)
+	case UndoesItem:
+		r.applyUndoesItem(n)
 	case Abandoned:
 		r.applyAbandoned(n.body, e.Cause)
 	default:
@@ -247,7 +251,7 @@ func (r *Run) drop(s *scope) {
 	if s == nil {
 		return
 	}
-	for _, n := range s.nodes {
+	for _, n := range s.all() {
 		r.drop(n.body)
 		if n.dead {
 			continue
@@ -372,7 +376,7 @@ func (r *Run) applyOpened(n *node, e *Event) error {
 	r.activate(n)
 	r.leave(n)
 	r.drop(n.body)
-	n.failure, n.doom, n.paused = nil, nil, false
+	n.failure, n.doom, n.paused, n.ended = nil, nil, false, 0
 	n.state, n.reason, n.until = api.Running, nil, 0
 	if !n.isEach {
 		r.nextAttempt(n, e.Attempt)
@@ -398,6 +402,10 @@ func (r *Run) applyOpened(n *node, e *Event) error {
 		r.add(c)
 	}
 	n.body = s
+	n.opened++
+	if ea.Rollout != nil {
+		r.beginRollout(s)
+	}
 	r.touched = append(r.touched, s)
 	return nil
 }

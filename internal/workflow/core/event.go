@@ -40,6 +40,8 @@ const (
 	Resumed    Type = "run.resumed"
 	Signalled  Type = "run.signalled"  // a signal came that no task waits for yet
 	Voted      Type = "task.voted"     // one of several approvals that are needed
+	Rolled     Type = "task.rolled"    // the planner of a rollout decided
+	UndoesItem Type = "task.undoing"   // what was done for an item of a rollout is being undone
 	Abandoned  Type = "task.abandoned" // the tasks of a group (Path) that had not started will not
 )
 

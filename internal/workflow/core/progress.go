@@ -155,6 +155,9 @@ func (n *node) keyPath() string {
 	}
 	base := o.keyPath()
 	if n.isItem {
+		if o.opened > 1 && o.body != nil && o.body.roll != nil { // what was done before was undone
+			base += "~" + strconv.Itoa(o.opened)
+		}
 		return base + "[" + n.key + "]"
 	}
 	if o.attempt > 1 {
@@ -217,6 +220,10 @@ func (r *Run) check(s *scope) {
 		}
 		return
 	}
+	if s.roll != nil {
+		r.roll(s)
+		return
+	}
 	if s.items {
 		r.fill(s)
 	}
@@ -257,6 +264,10 @@ func (r *Run) close(s *scope) {
 	switch {
 	case o.doom != nil:
 		r.failed(o, *o.doom)
+	case o.back != nil && s.failures > 0:
+		r.failed(o, api.Failure{Type: "undo", Message: fmt.Sprintf("%d of the tasks of %s could not be undone", s.failures, o.back.path)})
+	case s.failing && s.roll != nil && s.roll.breach != nil:
+		r.failed(o, *s.roll.breach)
 	case s.stopping:
 		r.emit(Event{Type: CancelledT, Path: o.path, Cause: "stopped"})
 	case s.failing:

@@ -64,7 +64,7 @@ func scope(rt *rapid.T, b *strings.Builder, indent, prefix string, depth int) {
 			break
 		}
 		if rapid.IntRange(0, 4).Draw(rt, "each") == 0 {
-			fmt.Fprintf(b, "%seach: {in: \"['a','b','c']\", as: x%s%d, key: x%s%d, parallel: %d, tolerate: %d}\n", in, prefix, i, prefix, i, rapid.IntRange(0, 2).Draw(rt, "parallel"), rapid.IntRange(0, 2).Draw(rt, "tolerate"))
+			fmt.Fprintf(b, "%seach: {in: \"['a','b','c']\", as: x%s%d, key: x%s%d, parallel: %d, tolerate: %d%s}\n", in, prefix, i, prefix, i, rapid.IntRange(0, 2).Draw(rt, "parallel"), rapid.IntRange(0, 2).Draw(rt, "tolerate"), waves(rt, prefix+fmt.Sprint(i)))
 		}
 		if rapid.IntRange(0, 3).Draw(rt, "retry") == 0 {
 			fmt.Fprintf(b, "%sretry: {max: 1, wait: 1s, if: \"true\"}\n", in)
@@ -87,6 +87,22 @@ func scope(rt *rapid.T, b *strings.Builder, indent, prefix string, depth int) {
 			}
 		}
 	}
+}
+
+// waves draws what makes an each a rollout, one that waits for no person.
+func waves(rt *rapid.T, id string) string {
+	if rapid.Bool().Draw(rt, "plain") {
+		return ""
+	}
+	text := ", waves: [" + rapid.SampledFrom([]string{"1", "1, 2", "50%"}).Draw(rt, "waves") + "]"
+	if rapid.Bool().Draw(rt, "bake") {
+		text += ", bake: 5s"
+	}
+	if rapid.Bool().Draw(rt, "checks") {
+		text += ", checks: {c" + id + ": {use: noop}}"
+		text += rapid.SampledFrom([]string{"", ", gate: checks.c" + id + ".status == 'succeeded' or wave.number == 2"}).Draw(rt, "gate")
+	}
+	return text
 }
 
 // drive carries a run to its end, always doing first what comes first in the alphabet, and returns all

@@ -63,8 +63,12 @@ func (n *node) letGo(ends bool) {
 // settle tells the neighbours of n that it has its last state.
 func (r *Run) settle(n *node) {
 	s := n.in
-	s.unsettled--
 	r.touched = append(r.touched, s)
+	if s.roll != nil {
+		r.settleRolled(n)
+		return
+	}
+	s.unsettled--
 	if n.state == api.Failed {
 		s.failures++
 		switch {
@@ -111,6 +115,9 @@ func (r *Run) markFailing(s *scope, n *node) {
 		}
 		if o.in.items && o.in.failures+1 <= o.in.tolerate {
 			return
+		}
+		if o.in.roll != nil {
+			return // the planner judges
 		}
 		s = o.in
 	}
@@ -161,7 +168,7 @@ func (r *Run) applyStopping(e *Event) error {
 func (r *Run) stop(s *scope) {
 	s.stopping = true
 	r.touched = append(r.touched, s)
-	for _, n := range s.nodes {
+	for _, n := range s.all() {
 		if n.active && n.body != nil && n.state == api.Running {
 			r.stop(n.body)
 		}

@@ -106,8 +106,9 @@ type scope struct {
 	failing   bool
 	stopping  bool
 	closed    bool
-	told      bool  // what was active when it was stopped knows
-	cause     *node // whose failure made it fail
+	told      bool     // what was active when it was stopped knows
+	roll      *rolling // of the items of a rollout
+	cause     *node    // whose failure made it fail
 }
 
 // node is a task as it runs: a call, a group, an `each` or one item of it.
@@ -119,6 +120,10 @@ type node struct {
 	isItem  bool
 	isEach  bool
 	undoes  *node // the task that this one undoes
+	aside   bool  // it is no item, but stands beside those of a rollout: its checks, or the undo of an item
+	back    *node // the item that this one undoes, with all that is inside
+	goBack  bool  // of an item: it is to be undone as soon as it has ended
+	opened  int   // how often an each began from nothing
 	key     string
 	again   int // which time this is, where what was done the times before is no answer to it
 	state   api.State
@@ -243,6 +248,7 @@ const (
 	timerGroup           // timeout of a group or sub-run
 	timerDeadline
 	timerRun
+	timerRollout // something may happen in a rollout by time alone
 )
 
 type timerHeap []Timer
@@ -304,6 +310,8 @@ func (r *Run) live(t Timer) bool {
 		return r.mayBegin() && n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
 	case timerWait:
 		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
+	case timerRollout:
+		return n.body != nil && n.body.roll != nil && n.body.roll.next == t.At && !n.paused
 	case timerGroup:
 		return n.timeout == t.At && n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
 	default:

@@ -231,6 +231,8 @@ func (r *Run) fire(t Timer) {
 		default:
 			r.emit(Event{Type: Done, Path: n.path, Out: json.RawMessage("{}")})
 		}
+	case timerRollout:
+		r.touched = append(r.touched, n.body)
 	case timerGroup:
 		r.doom(n, api.Failure{Type: "timeout", Message: fmt.Sprintf("it did not end within its timeout of %s", api.Duration(n.task.Timeout))})
 	case timerDeadline:
@@ -256,7 +258,7 @@ func (r *Run) failedForGood(n *node, f api.Failure) {
 
 // cancelAll tells everything active in a stopping scope to end.
 func (r *Run) cancelAll(s *scope) {
-	for _, n := range s.nodes {
+	for _, n := range s.all() {
 		if n.active {
 			r.cancel(n)
 		}

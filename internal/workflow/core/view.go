@@ -105,7 +105,7 @@ func (r *Run) Tasks() []api.Task {
 		if s == nil {
 			return
 		}
-		for _, n := range s.nodes {
+		for _, n := range s.all() {
 			t := r.task(n)
 			t.Parent = parent
 			out = append(out, t)

@@ -76,6 +76,8 @@ func (r *Run) pendingReasons(n *node) (out []api.Reason) {
 		out = append(out, api.Reason{Kind: "stopping", Text: "it will not start: what it is part of is being stopped"})
 	case s.failing && s == r.root && r.Graph.OnFailure == dag.PauseRun:
 		out = append(out, api.Reason{Kind: "paused", Task: s.cause.path, Text: fmt.Sprintf("%s failed; retry it or cancel the run", s.cause.path)})
+	case s.roll != nil:
+		out = append(out, r.rolloutReasons(s)...)
 	case s.failing:
 		out = append(out, api.Reason{Kind: "stopping", Task: s.cause.path, Text: fmt.Sprintf("it will not start: %s failed, and what still runs ends first", s.cause.path)})
 	default:

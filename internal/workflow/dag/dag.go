@@ -118,7 +118,32 @@ type Each struct {
 	By       *expr.Program // nil, or the text by which items are gathered into one execution: As is then the list of them
 	Parallel Amount        // zero is no bound
 	Tolerate Amount        // how many may fail before the task fails; zero is none
+	Rollout  *Rollout      // nil runs the items as they come
 }
+
+// Rollout makes an Each go out in waves, by the planner of package rollout.
+type Rollout struct {
+	Waves     []Amount // the growing numbers of items at which it stops to look; none is one wave
+	Bake      time.Duration
+	FirstBake time.Duration // of the first wave; 0 is Bake
+	// Checks are the tasks that run after each wave, in the body of a task that stands for all of them; nil
+	// where there are none.
+	Checks *Task
+	// Gate is asked after them, and says whether the next wave begins: true, false, or nothing, which is unknown.
+	// nil passes where all checks succeeded.
+	Gate     *expr.Program
+	OnBreach OnBreach
+}
+
+// OnBreach says what follows when more items failed than are tolerated, or the gate is false.
+type OnBreach string
+
+// What may follow a breach.
+const (
+	BreachStop  OnBreach = "stop"  // nothing more begins, and the task fails (the default)
+	BreachPause OnBreach = "pause" // nothing more begins until a person retries the task
+	BreachUndo  OnBreach = "undo"  // what was done for items is undone, and the task fails
+)
 
 // Amount is a number, or a share of a whole.
 type Amount struct {

@@ -23,6 +23,7 @@ type place struct {
 	retry   bool       // sees error
 	output  bool       // is evaluated when scope has ended
 	final   bool       // below finally
+	gateOf  *task      // whose gate it is: sees wave and checks
 	single  bool       // sees one item even where `by` gathers them
 }
 
@@ -255,7 +256,7 @@ func (c *compiler) resolveName(u *use) {
 	case "plan":
 		c.failUse(u, "plan is not available in this version", "leave it out")
 	case "wave", "checks":
-		c.failUse(u, "rollouts are not available in this version, so there is no "+name, "leave it out")
+		c.waveName(u)
 	default:
 		if c.item(p, name) == nil {
 			c.unknownName(u, name)

@@ -280,9 +280,6 @@ func (c *compiler) undo(t *task, v any, item place) {
 	t.def.Undo = call
 }
 
-// rollout are the keys of each that make it one.
-var rollout = []string{"waves", "bake", "checks", "gate", "onBreach"}
-
 func (c *compiler) each(t *task, v any, whole place) {
 	ptr := t.ptr + "/each"
 	e := &dag.Each{As: "item"}
@@ -292,11 +289,6 @@ func (c *compiler) each(t *task, v any, whole place) {
 	if isMap {
 		in, ok = raw["in"].(string)
 		inPtr = ptr + "/in"
-		for _, key := range rollout {
-			if _, given := raw[key]; given {
-				c.failKey(ptr+"/"+key, "rollouts are not available in this version, so each has no "+key, "leave it out; parallel and tolerate are there")
-			}
-		}
 		if as, ok := raw["as"].(string); ok {
 			e.As = as
 		}
@@ -315,6 +307,7 @@ func (c *compiler) each(t *task, v any, whole place) {
 	p.single = true
 	e.Key = c.program(ptr+"/key", raw["key"], p)
 	e.By = c.program(ptr+"/by", raw["by"], p)
+	c.rollout(t, raw, whole)
 }
 
 // itemName refuses a name for items that means something else.

@@ -193,6 +193,13 @@ func (l *Library) paths(g *dag.Graph) paths {
 			path := prefix + t.ID
 			p[path], p[path+"#undo"] = true, true
 			walk(t.Body, path+".", depth)
+			if t.Each != nil && t.Each.Rollout != nil {
+				p[path+"#back"] = true
+				if checks := t.Each.Rollout.Checks; checks != nil {
+					p[path+".checks"] = true
+					walk(checks.Body, path+".checks.", depth)
+				}
+			}
 			uses := []string{t.Use}
 			if t.Undo != nil {
 				uses = append(uses, t.Undo.Use)
@@ -231,7 +238,7 @@ func (p paths) has(pattern string) bool {
 
 // nearest offers the path that was probably meant.
 func (p paths) nearest(pattern string) string {
-	known := slices.DeleteFunc(sortedKeys(p), func(s string) bool { return strings.HasSuffix(s, "#undo") })
+	known := slices.DeleteFunc(sortedKeys(p), func(s string) bool { return strings.Contains(s, "#") })
 	if near := document.Nearest(unkeyed(pattern), known); near != "" {
 		return "did you mean " + near + "?"
 	}
