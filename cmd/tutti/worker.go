@@ -10,7 +10,7 @@ import (
 
 // inside are the task types that need the server's own bus, or run programs where it keeps their
 // state; a worker elsewhere has neither.
-var inside = []string{"exec", "mail", "file.put", "file.get", "git.commit"}
+var inside = []string{"exec", "mail", "file.put", "file.get", "git.commit", "rollout"}
 
 // workerTypes returns the task types of `tutti worker`.
 func workerTypes(allowDial []string) ([]sdk.TaskType, error) {

@@ -16,6 +16,7 @@ import (
 	"tutti/internal/task/httptask"
 	"tutti/internal/task/mailtask"
 	"tutti/internal/task/nooptask"
+	"tutti/internal/task/rollouttask"
 	"tutti/internal/task/starlarktask"
 	"tutti/internal/task/terraformtask"
 	"tutti/internal/task/vspheretask"
@@ -64,6 +65,7 @@ func Types(d Deps) task.Registry {
 		filetask.NewPut(d.Bus, d.Blobs),
 		filetask.NewGet(d.Bus, d.Blobs),
 		gittask.New(d.Bus),
+		rollouttask.New(d.Bus),
 		vspheretask.NewCreate(d.Guard),
 		vspheretask.NewRead(d.Guard),
 		vspheretask.NewDestroy(d.Guard),
