@@ -295,8 +295,25 @@ func (s *shim) ended(ws syscall.WaitStatus, use syscall.Rusage) {
 	}
 }
 
+// lingerPoll is how often it is looked whether what lingers has ended.
+const lingerPoll = 20 * time.Millisecond
+
+// linger waits for what the program left running, for as long as it may. An order to kill ends that.
+func (s *shim) linger() {
+	for end := time.Now().Add(s.spec.Linger); time.Now().Before(end) && len(descendants(os.Getpid())) > 0; s.reap() {
+		select {
+		case grace := <-s.orders:
+			if grace <= 0 {
+				return
+			}
+		case <-time.After(lingerPoll):
+		}
+	}
+}
+
 // finish ends what the program left running, takes the rest of the output, and records the end.
 func (s *shim) finish() error {
+	s.linger()
 	killAll(os.Getpid(), s.reap)
 	for _, o := range s.outputs {
 		if err := o.finish(); err != nil && s.exit.Error == "" {

@@ -51,6 +51,9 @@ type Spec struct {
 	// Grace is the time between SIGTERM and SIGKILL when a limit ends the program or the system
 	// shuts the shim down. 0 means 5 s, a negative value SIGKILL at once.
 	Grace time.Duration
+	// Linger is how long what the program started may go on once the program itself has ended, such as one
+	// that ends in an orderly way when its parent dies. What is left then is killed; 0 is at once.
+	Linger time.Duration
 }
 
 // DefaultGrace is what a zero Spec.Grace means.

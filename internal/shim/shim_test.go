@@ -360,6 +360,35 @@ func TestLeftoversAreKilled(t *testing.T) {
 	}
 }
 
+// What may linger ends by itself; an order to kill, and the end of its time, end it.
+func TestLinger(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	spec := sh(`(until test -e go; do sleep 0.05; done; touch late) & exit 0`)
+	spec.Linger = time.Minute
+	p := start(t, dir, spec)
+	if running, err := p.Running(); !running || err != nil {
+		t.Errorf("Running = %v, %v while something lingers; want true", running, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if e := wait(t, p); !e.OK() || !exists(filepath.Join(dir, "late"))() {
+		t.Errorf("exit = %+v; want what lingered to have ended by itself", e)
+	}
+	dir = t.TempDir()
+	spec = sh(`(sleep 1000) & exit 0`)
+	spec.Linger = time.Hour
+	p = start(t, dir, spec)
+	if err := p.Signal(t.Context(), 0); err != nil {
+		t.Errorf("Signal = %v", err)
+	}
+	spec.Linger = time.Millisecond
+	if e := wait(t, start(t, t.TempDir(), spec)); !e.OK() {
+		t.Errorf("exit = %+v", e)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

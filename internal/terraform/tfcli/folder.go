@@ -95,9 +95,9 @@ func (f folder) pieceContext(name string, i, of int) secretbox.Context {
 	return secretbox.Context{Namespace: f.namespace, Name: fmt.Sprintf("terraform/%s/%s/%d", f.name, name, of), Version: int64(i)}
 }
 
-// lock takes the workspace for owner. Where somebody else has it, unlock is nil and has says who. The
-// kernel takes the lock from a process that dies.
-func (f folder) lock(owner terraform.Owner) (unlock func(), has terraform.Owner, err error) {
+// lock takes the workspace for owner, until held is released. Where somebody else has it, held is nil and
+// has says who. The kernel frees the lock when all processes have died that have the file open.
+func (f folder) lock(owner terraform.Owner) (held *os.File, has terraform.Owner, err error) {
 	file, err := os.OpenFile(f.path(fileLock), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, has, fmt.Errorf("lock workspace %s: %w", f.name, err)
@@ -122,7 +122,13 @@ func (f folder) lock(owner terraform.Owner) (unlock func(), has terraform.Owner,
 	if err != nil {
 		return nil, has, errors.Join(fmt.Errorf("lock workspace %s: %w", f.name, err), file.Close())
 	}
-	return func() { file.Close() }, has, nil
+	return file, has, nil
+}
+
+// release gives a lock back, also where another process has the file open.
+func release(held *os.File) {
+	_ = syscall.Flock(int(held.Fd()), syscall.LOCK_UN)
+	held.Close()
 }
 
 // scratch returns the folder in memory where the plain text of a workspace lies while something runs in

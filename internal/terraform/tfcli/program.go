@@ -38,7 +38,7 @@ type line struct {
 // program runs the program, prints what it says in words, and returns its exit status; -1 where it could
 // not be started or was killed.
 func (r *runner) program(env []string, args ...string) int {
-	// The program is killed when the thread that started it ends.
+	// The program is told to end when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := r.command(env, args...)

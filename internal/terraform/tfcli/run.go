@@ -158,7 +158,7 @@ func (d *driver) launch(w *workspace, handle, op string, n int) error {
 		return err
 	}
 	_, err = shim.Start(d.Shim, w.shimDir(handle, op, n), shim.Spec{
-		Argv: d.Runner, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: w.path("configs", a.Config), Stdin: stdin, Grace: grace,
+		Argv: d.Runner, Env: []string{"PATH=" + os.Getenv("PATH")}, Dir: w.path("configs", a.Config), Stdin: stdin, Grace: grace, Linger: grace,
 		Limits: shim.Limits{Output: maxOutput},
 	})
 	if err != nil {

@@ -62,6 +62,7 @@ type runner struct {
 	folder
 	box     *secretbox.Box
 	scratch string
+	held    *os.File // the lock, which the program holds too
 	out     io.Writer
 	stopped chan os.Signal
 	ended   result
@@ -113,16 +114,17 @@ func (r *runner) work() error {
 		return err
 	}
 	defer free()
-	unlock, owner, err := r.lock(r.Owner)
+	held, owner, err := r.lock(r.Owner)
 	if err != nil {
 		return err
 	}
-	if unlock == nil {
+	if held == nil {
 		r.fail(terraform.FailLocked, "something else runs in workspace %s", r.name).Retry = true
 		r.ended.Owner = &owner
 		return nil
 	}
-	defer unlock()
+	defer release(held)
+	r.held = held
 	if r.scratch, err = r.folder.scratch(r.Key); err != nil {
 		return err
 	}
@@ -411,7 +413,8 @@ func (r *runner) failed(typ, doing string) {
 func (r *runner) command(env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(context.Background(), r.Program, args...) // background: the shim ends it
 	cmd.Dir, cmd.Env = r.source(), env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// Not SIGKILL: told to end, it writes down what it made.
+	cmd.SysProcAttr, cmd.ExtraFiles = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}, []*os.File{r.held}
 	return cmd
 }
 

@@ -14,8 +14,9 @@
 // The program runs below a runner (Main), which runs below the shim, so that all of it goes on when the
 // server is killed and is found again. The runner alone holds the lock and the state's plain text, which
 // lies in memory (/dev/shm) only. Each version of the state that the program writes is sealed to the disk
-// at once; where the runner itself is killed, the next one finds what was written last. So a state is
-// never lost with a process, and what is on the disk is never readable without the key.
+// at once. Where the runner itself is killed, the program is told to end and does so in an orderly way, still
+// holding the lock; the next runner finds what it wrote last. That matters, as OpenTofu writes the state
+// every 20 seconds only, and when it ends. What is on the disk is never readable without the key.
 package tfcli
 
 import (
@@ -263,14 +264,14 @@ func (d *driver) Remove(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	unlock, owner, err := w.lock(terraform.Owner{Task: "remove"})
+	held, owner, err := w.lock(terraform.Owner{Task: "remove"})
 	if err != nil {
 		return err
 	}
-	if unlock == nil {
+	if held == nil {
 		return locked(name, owner)
 	}
-	defer unlock()
+	defer release(held)
 	out, err := d.Outputs(ctx, name)
 	if err != nil {
 		return err

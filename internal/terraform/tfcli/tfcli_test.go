@@ -66,11 +66,11 @@ variable "word" { sensitive = true }
 resource "terraform_data" "first" { input = var.word }
 resource "terraform_data" "second" {
   depends_on = [terraform_data.first]
-  provisioner "local-exec" { command = "echo $PPID >$RUN/pid; sleep 60" }
+  provisioner "local-exec" { command = "echo $PPID >$RUN/pid; sleep 5" }
 }`
 
-// A runner that is killed in the middle of an apply takes its program with it. What was made is in the
-// state all the same, and the disk never has it in plain text.
+// A runner that is killed in the middle of an apply ends its program with it. What was made is in the state
+// all the same, also where the program writes it only now and then, and the disk never has it in plain text.
 func TestKilledRunner(t *testing.T) {
 	t.Parallel()
 	c := config(t)
