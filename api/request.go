@@ -149,8 +149,10 @@ type DiffRequestsIn struct {
 
 // RequestDiff is what differs between two requests.
 type RequestDiff struct {
-	From Request `json:"from"` // without params and spec
-	To   Request `json:"to"`
+	// From and To are without params and spec; From is left out where nothing was asked for before, and there is
+	// nothing to compare with.
+	From *Request `json:"from,omitempty"`
+	To   Request  `json:"to"`
 	// Params are the fields that were asked for differently, Spec those that it came to in the common format.
 	Params []FieldChange `json:"params"`
 	Spec   []FieldChange `json:"spec"`

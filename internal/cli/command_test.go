@@ -563,7 +563,7 @@ func TestTrails(t *testing.T) {
 	if r := s.cli("audit", "list", "by:bob"); r.code != 0 || !strings.Contains(r.errOut, "Nothing that matches was done.") {
 		t.Errorf("audit list = %+v", r)
 	}
-	s.on("GET "+ns+"/requests/"+reqA+"/diff", api.RequestDiff{From: api.Request{ID: "req_0"}, To: api.Request{ID: reqA}, Params: []api.FieldChange{{Path: "cpu", Before: json.RawMessage("2"), After: json.RawMessage("4")}}})
+	s.on("GET "+ns+"/requests/"+reqA+"/diff", api.RequestDiff{From: &api.Request{ID: "req_0"}, To: api.Request{ID: reqA}, Params: []api.FieldChange{{Path: "cpu", Before: json.RawMessage("2"), After: json.RawMessage("4")}}})
 	if r := s.cli("request", "diff", reqA); r.code != 0 || !strings.HasSuffix(r.out, "asked\tcpu\t2\t4\n") {
 		t.Errorf("request diff = %+v", r)
 	}

@@ -432,6 +432,10 @@ func (l *line) requestDiff() *cobra.Command {
 		}
 		p := l.printer()
 		if !p.Structured() {
+			if d.From == nil {
+				l.note("Nothing was asked for this %s before %s. Name another request to compare with.", d.To.Type, d.To.ID)
+				return nil
+			}
 			l.note("%s → %s", d.From.ID, d.To.ID)
 			if len(all) == 0 {
 				l.note("They ask for the same.")

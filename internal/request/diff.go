@@ -29,7 +29,8 @@ func (s *Service) diff(ctx context.Context, in api.DiffRequestsIn) (out api.Requ
 		from, err = one(reading(ctx, s.d.DB), "an earlier one", `namespace = ? AND type = ? AND name = ? AND (created, id) < (SELECT created, id FROM request_requests WHERE namespace = ? AND id = ?)
 			ORDER BY created DESC, id DESC LIMIT 1`, in.Namespace, to.Type, to.Name, in.Namespace, to.ID)
 		if errs.Is(err, errs.NotFound) {
-			err = errs.New(errs.NotFound, "no request before %s was for the %s %s", to.ID, to.Type, to.Name).WithHint("name another to compare with")
+			to.Params, to.Spec, to.Outputs = nil, nil, nil
+			return api.RequestDiff{To: to.Request, Params: []api.FieldChange{}, Spec: []api.FieldChange{}}, nil
 		}
 	}
 	if err != nil {
@@ -41,8 +42,8 @@ func (s *Service) diff(ctx context.Context, in api.DiffRequestsIn) (out api.Requ
 	if out.Spec, err = compare(from.Spec, to.Spec); err != nil {
 		return out, fmt.Errorf("spec of %s and %s: %w", from.ID, to.ID, err)
 	}
-	out.From, out.To = from.Request, to.Request
-	for _, r := range []*api.Request{&out.From, &out.To} {
+	out.From, out.To = &from.Request, to.Request
+	for _, r := range []*api.Request{out.From, &out.To} {
 		r.Params, r.Spec, r.Outputs = nil, nil, nil
 	}
 	return out, nil

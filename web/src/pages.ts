@@ -29,6 +29,7 @@ export const pages: Page[] = [
   { path: '/workflows/:t', title: 'Workflow', perm: 'definition.read', load: () => import('./pages/workflows/Workflow') },
   { path: '/resources', title: 'Resources', group: 'Define', perm: 'request.read', load: () => import('./pages/resources/Resources') },
   { path: '/resources/:kind/:n', title: 'Resource', perm: 'request.read', load: () => import('./pages/resources/Resource') },
+  { path: '/events', title: 'Events', group: 'Watch', key: 'e', perm: 'run.read', load: () => import('./pages/events/Events') },
   { path: '/services', title: 'Services', group: 'Watch', key: 's', load: () => import('./pages/services/Services') },
   { path: '/audit', title: 'Audit', group: 'Watch', perm: 'audit.read', load: () => import('./pages/audit/Audit') },
   { path: '/settings', title: 'Settings', group: 'Settings', load: () => import('./pages/settings/Settings') },

@@ -2362,7 +2362,7 @@ export interface components {
             };
         };
         RequestDiff: {
-            from: components["schemas"]["Request"];
+            from?: components["schemas"]["Request"];
             params: components["schemas"]["FieldChange"][] | null;
             spec: components["schemas"]["FieldChange"][] | null;
             to: components["schemas"]["Request"];

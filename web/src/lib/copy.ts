@@ -16,3 +16,13 @@ export async function copy(text: string, what = 'Copied'): Promise<void> {
   }
   toast(what)
 }
+
+/** save gives the person a text as a file. */
+export function save(text: string, name: string, type = 'text/plain'): void {
+  const url = URL.createObjectURL(new Blob([text], { type }))
+  const a = document.createElement('a')
+  a.href = url
+  a.download = name
+  a.click()
+  setTimeout(() => URL.revokeObjectURL(url), 1000)
+}

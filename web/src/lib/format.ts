@@ -68,3 +68,9 @@ export function bytes(n: number): string {
   }
   return ''
 }
+
+/** milliseconds reads a duration of the API, such as "1m30s". */
+export function milliseconds(d: string | undefined): number {
+  const unit: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+  return [...(d ?? '').matchAll(/(\d+)(ms|s|m|h|d)/g)].reduce((n, m) => n + Number(m[1]) * (unit[m[2]!] ?? 0), 0)
+}

@@ -1,17 +1,21 @@
 // The figures beside the pages in the navigation: how many of them need the person who looks.
-import { useGet } from '@/api/hooks'
+import { useQueryClient } from '@tanstack/react-query'
+import { keyOf, useGet } from '@/api/hooks'
 import { can, useMe, useNamespace } from '@/lib/me'
+import { useTopic } from '@/live/hooks'
 
-/** useCounts returns the figures by the name that pages.ts gives them. */
+const path = '/v1/namespaces/{namespace}/counts'
+
+/** useCounts returns the figures by the name that pages.ts gives them. The stream tells when they change. */
 export function useCounts(): Record<string, number> {
   const me = useMe()
   const ns = useNamespace()
-  const reads = can(me, 'request.read', ns).ok
-  const failed = useGet('/v1/namespaces/{namespace}/requests', { query: { state: 'failed', requester: me.subject, limit: 100 } }, { enabled: reads })
-  const waiting = useGet('/v1/namespaces/{namespace}/requests', { query: { state: 'waiting', requester: me.subject, limit: 100 } }, { enabled: reads })
-  const approvals = useGet('/v1/namespaces/{namespace}/approvals', { query: { limit: 100 } }, { enabled: reads })
-  return {
-    requests: (failed.data?.items?.length ?? 0) + (waiting.data?.items?.length ?? 0),
-    approvals: approvals.data?.items?.length ?? 0,
-  }
+  const queries = useQueryClient()
+  const reads = can(me, 'run.read', ns).ok
+  const q = useGet(path, {}, { enabled: reads, meta: { live: false } })
+  useTopic(reads ? 'counts' : '', (batch) => {
+    const last = batch.findLast((m) => m.type === 'counts')
+    if (last) queries.setQueryData(keyOf(ns, path, {}), last.data)
+  })
+  return { requests: q.data?.failed ?? 0, approvals: q.data?.approvals ?? 0 }
 }

@@ -1,12 +1,12 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useMemo } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { fetchGet } from '@/api/hooks'
-import type { Schemas } from '@/api/client'
+import type { ApiError, Schemas } from '@/api/client'
 import { Button, Empty, Facts, Id, Json, Loaded, Page, Panel, Table, Tag, Time, type Column } from '@/kit'
 import { person } from '@/lib/format'
 import { useNamespace } from '@/lib/me'
 import { setQuery, useQueryParam } from '@/lib/router'
-import { change, lines, matching } from './act'
+import { change } from './act'
 import '../events/events.css'
 
 type Act = Schemas['Act']
@@ -24,55 +24,85 @@ const columns: Column<Act & { key: string }>[] = [
 /** Audit lists who did what, newest first. */
 export default function Audit() {
   const ns = useNamespace()
-  const [find, setFind] = useQueryParam('find')
+  const [q] = useQueryParam('q')
   const [at, setAt] = useQueryParam('at')
-  const list = useInfiniteQuery({
-    queryKey: [path, ns, 'list'],
-    queryFn: ({ pageParam, signal }) => fetchGet(ns, path, { query: { limit: 200, ...(pageParam && { cursor: pageParam }) } }, signal),
+  const [text, setText] = useState(q)
+  useEffect(() => {
+    if (text.trim() === q) return
+    const timer = setTimeout(() => setQuery({ q: text.trim(), at: '' }), 300)
+    return () => clearTimeout(timer)
+  }, [text, q])
+  const list = useInfiniteQuery<Schemas['AuditPage'], ApiError, { pages: Schemas['AuditPage'][] }, string[], string>({
+    queryKey: [path, ns, 'list', q],
+    queryFn: ({ pageParam, signal }) => fetchGet(ns, path, { query: { limit: 200, ...(q && { q }), ...(pageParam && { cursor: pageParam }) } }, signal),
     initialPageParam: '',
     getNextPageParam: (last) => last.cursor || undefined,
+    retry: false,
+    placeholderData: (old) => old,
   })
   const all = useMemo(() => (list.data?.pages.flatMap((p) => (p.items ?? []) as Act[]) ?? []).map((a, i, every) => ({ ...a, key: `${a.at}/${every.length - i}/${a.object}` })), [list.data])
-  const shown = useMemo(() => all.filter((a) => matching(a, find)), [all, find])
   const open = all.find((a) => a.key === at)
+  const last = list.data?.pages.at(-1)
   const more = () => {
     if (list.hasNextPage && !list.isFetchingNextPage) void list.fetchNextPage()
   }
+  const clear = () => {
+    setText('')
+    setQuery({ q: '', at: '' })
+  }
+  const file = (format: string) => `/v1/namespaces/${encodeURIComponent(ns)}/audit/export?${new URLSearchParams({ format, ...(q && { q }) })}`
   return (
-    <Page title="Audit" cli="tutti audit list" actions={<Button off={shown.length === 0 ? 'there is nothing to export' : ''} title="As JSON lines, what is loaded and matches" onClick={() => save(lines(shown))}>Export {shown.length} rows</Button>}>
+    <Page
+      title="Audit"
+      cli={q ? `tutti audit list '${q}'` : 'tutti audit list'}
+      actions={
+        <>
+          <a className="button" href={file('csv')} download title="All that matches, as a table">
+            Export CSV
+          </a>
+          <a className="button" href={file('jsonl')} download title="All that matches, as JSON lines">
+            Export JSON lines
+          </a>
+        </>
+      }
+    >
       <div className="filters">
-        <input className="findbox" type="search" value={find} onChange={(e) => setFind(e.target.value)} placeholder="Find, such as secret.set or anna" aria-label="Find in the audit trail" />
-        {find && list.hasNextPage && (
-          <span className="dim">
-            looked through the newest {all.length}{' '}
-            <Button busy={list.isFetchingNextPage} onClick={more}>
-              Look further
-            </Button>
-          </span>
-        )}
+        <input className="findbox" type="search" value={text} onChange={(e) => setText(e.target.value)} placeholder="Find, such as type:secret by:anna after:7d" aria-label="Find in the audit trail" spellCheck={false} autoComplete="off" />
       </div>
       <div className={open ? 'two' : undefined}>
         <Panel flush>
           <Loaded query={list} what="The audit trail cannot be read" rows={12}>
             {() => (
-              <Table
-                label="Audit trail"
-                columns={columns}
-                rows={shown}
-                rowKey={(a) => a.key}
-                selected={at}
-                onSelect={(a) => setAt(a.key === at ? '' : a.key)}
-                onEnd={find ? undefined : more}
-                empty={
-                  find ? (
-                    <Empty title="Nothing matches" action={<button type="button" className="button" onClick={() => setQuery({ find: '' })}>Remove the filter</button>}>
-                      Nothing among the newest {all.length} acts has “{find}” in it.
-                    </Empty>
-                  ) : (
-                    <Empty title="Nothing was done yet" cli="tutti audit list" />
-                  )
-                }
-              />
+              <>
+                <Table
+                  label="Audit trail"
+                  columns={columns}
+                  rows={all}
+                  rowKey={(a) => a.key}
+                  selected={at}
+                  onSelect={(a) => setAt(a.key === at ? '' : a.key)}
+                  onEnd={all.length > 0 ? more : undefined}
+                  empty={
+                    q ? (
+                      <Empty title="Nothing matches" action={<button type="button" className="button" onClick={clear}>Remove the filter</button>}>
+                        No act {last?.cursor ? 'that was looked at so far ' : ''}matches <code>{q}</code>.
+                      </Empty>
+                    ) : (
+                      <Empty title="Nothing was done yet" cli="tutti audit list" />
+                    )
+                  }
+                />
+                {last?.cursor && last.back && (
+                  <p className="ev-back dim">
+                    <span>
+                      Looked back to <Time at={last.back} />
+                    </span>
+                    <Button busy={list.isFetchingNextPage} onClick={more}>
+                      Look further back
+                    </Button>
+                  </p>
+                )}
+              </>
             )}
           </Loaded>
         </Panel>
@@ -118,13 +148,4 @@ function Details({ act: a, onClose }: { act: Act; onClose: () => void }) {
       {a.detail !== undefined && a.detail !== null && <Json value={a.detail} label="Detail" />}
     </Panel>
   )
-}
-
-function save(text: string) {
-  const url = URL.createObjectURL(new Blob([text], { type: 'application/jsonl' }))
-  const a = document.createElement('a')
-  a.href = url
-  a.download = 'audit.jsonl'
-  a.click()
-  setTimeout(() => URL.revokeObjectURL(url), 1000)
 }

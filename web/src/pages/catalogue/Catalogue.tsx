@@ -1,10 +1,9 @@
-import { useMemo } from 'react'
 import { useGet } from '@/api/hooks'
 import type { Schemas } from '@/api/client'
 import { Empty, FilterChip, Loaded, Page, Tag } from '@/kit'
-import { count, duration } from '@/lib/format'
+import { count, duration, milliseconds } from '@/lib/format'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
-import { past, type Past } from './stats'
+import { usualOf, useUses } from './stats'
 import './catalogue.css'
 
 type Entry = Schemas['Entry']
@@ -12,17 +11,16 @@ type Entry = Schemas['Entry']
 /** Catalogue shows what can be asked for. */
 export default function Catalogue() {
   const entries = useGet('/v1/namespaces/{namespace}/catalogue')
-  const requests = useGet('/v1/namespaces/{namespace}/requests', { query: { limit: 500 } }, { staleTime: 60_000 })
   const [find, setFind] = useQueryParam('find')
   const [tag, setTag] = useQueryParam('tag')
-  const known = useMemo(() => past(requests.data?.items ?? []), [requests.data])
+  const known = useUses()
   return (
     <Page title="Catalogue" cli="tutti catalogue">
       <Loaded query={entries} what="The catalogue cannot be read" rows={6}>
         {({ items }) => {
           const all = items ?? []
           const tags = [...new Set(all.flatMap((e) => e.tags ?? []))].sort()
-          const shown = all.filter((e) => matches(e, find, tag)).sort((a, b) => (known.get(b.name)?.last ?? 0) - (known.get(a.name)?.last ?? 0))
+          const shown = all.filter((e) => matches(e, find, tag)).sort((a, b) => when(known.get(b.name)?.last) - when(known.get(a.name)?.last))
           if (all.length === 0)
             return (
               <Empty title="There is nothing to order yet" cli="tutti apply -f examples/vm">
@@ -46,7 +44,7 @@ export default function Catalogue() {
               ) : (
                 <ul className="cards">
                   {shown.map((e) => (
-                    <Card key={e.name} entry={e} past={known.get(e.name)} />
+                    <Card key={e.name} entry={e} use={known.get(e.name)} />
                   ))}
                 </ul>
               )}
@@ -58,7 +56,7 @@ export default function Catalogue() {
   )
 }
 
-function Card({ entry: e, past: p }: { entry: Entry; past: Past | undefined }) {
+function Card({ entry: e, use: u }: { entry: Entry; use: Schemas['EntryUse'] | undefined }) {
   return (
     <li>
       <Link to={`/catalogue/${encodeURIComponent(e.name)}/new`} className="card">
@@ -69,13 +67,15 @@ function Card({ entry: e, past: p }: { entry: Entry; past: Past | undefined }) {
             <Tag key={t}>{t}</Tag>
           ))}
           <span className="dim small nums">
-            {[p?.usual !== undefined && `about ${duration(p.usual)}`, p && `used ${count(p.used, 'time')}`].filter(Boolean).join(' · ')}
+            {[usualOf(u) !== undefined && `about ${duration(usualOf(u)!)} (nine in ten ${duration(milliseconds(u?.p90))})`, u && `used ${count(u.requests, 'time')}`].filter(Boolean).join(' · ')}
           </span>
         </span>
       </Link>
     </li>
   )
 }
+
+const when = (at: string | undefined) => (at ? Date.parse(at) : 0)
 
 /** matches reports whether an entry is what somebody looks for. */
 export function matches(e: Entry, find: string, tag: string): boolean {

@@ -7,7 +7,7 @@ import { Link } from '@/lib/router'
 import { nameOf, pathOf } from '@/views/form/model'
 import type { Schema } from '@/views/schema'
 import { Values } from './Review'
-import { past } from './stats'
+import { usualOf, useUses } from './stats'
 import type { Planned } from './usePlan'
 
 /** Summary stands beside the form: what it comes to, what is missing, and what was asked for before. */
@@ -15,7 +15,7 @@ export function Summary({ entry, params, planned, onCopy }: { entry: Schemas['En
   const me = useMe()
   const earlier = useGet('/v1/namespaces/{namespace}/requests', { query: { type: entry.type, requester: me.subject, limit: 50 } }, { staleTime: 30_000 })
   const mine = (earlier.data?.items ?? []).filter((r) => r.entry === entry.name)
-  const usual = past(mine).get(entry.name)?.usual
+  const usual = usualOf(useUses().get(entry.name))
   const { plan } = planned
   const approvals = plan?.steps?.filter((s) => s.use === 'approval') ?? []
   const fields = (entry.schema as Schema | undefined)?.properties ?? {}

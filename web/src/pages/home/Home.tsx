@@ -1,22 +1,30 @@
+import type { UseQueryResult } from '@tanstack/react-query'
+import type { ApiError, Schemas } from '@/api/client'
 import { useGet } from '@/api/hooks'
-import type { Approval, Run, TaskRequest } from '@/api/types'
+import { states, type Approval, type Run, type TaskRequest } from '@/api/types'
 import { Empty, Facts, LinkButton, Loaded, Page, Panel, StateChip, Table, Time, Took, type Column } from '@/kit'
-import { count, person } from '@/lib/format'
-import { useMe } from '@/lib/me'
+import { now } from '@/lib/clock'
+import { clock, count, duration, milliseconds, person } from '@/lib/format'
 import { Link } from '@/lib/router'
+import { useTopic } from '@/live/hooks'
+import './home.css'
 
 /** Home shows what needs the person, what runs now, and whether all is well. */
 export default function Home() {
+  const home = useGet('/v1/namespaces/{namespace}/home', {}, { refetchInterval: 5000, meta: { live: false } })
+  useTopic('counts', () => void home.refetch())
   return (
     <Page title="Home" cli="tutti status">
-      <NeedsYou />
+      <NeedsYou home={home} />
       <div className="two">
-        <RunningNow />
-        <Health />
+        <RunningNow home={home} />
+        <HealthPanel home={home} />
       </div>
     </Page>
   )
 }
+
+type HomeQuery = UseQueryResult<Schemas['Home'], ApiError>
 
 interface Need {
   key: string
@@ -70,23 +78,29 @@ const needColumns: Column<Need>[] = [
   { key: 'do', title: <span className="vh">Act</span>, width: 100, num: true, cell: (n) => <LinkButton to={n.to}>{n.verb}</LinkButton> },
 ]
 
-function NeedsYou() {
-  const me = useMe()
-  const approvals = useGet('/v1/namespaces/{namespace}/approvals', { query: { limit: 100 } })
-  const failed = useGet('/v1/namespaces/{namespace}/requests', { query: { state: 'failed', requester: me.subject, limit: 100 } })
+function NeedsYou({ home }: { home: HomeQuery }) {
+  const rows = home.data ? needs(home.data.approvals ?? [], home.data.failed ?? []) : []
+  const more = home.data ? home.data.counts.approvals + home.data.counts.failed - Math.min(rows.length, 8) : 0
   return (
     <Panel title="Needs you" flush>
-      <Loaded query={approvals} what="What waits for a decision cannot be read" rows={3}>
-        {(a) => (
-          <Table
-            label="What needs you"
-            columns={needColumns}
-            rows={needs(a.items ?? [], failed.data?.items ?? []).slice(0, 8)}
-            rowKey={(n) => n.key}
-            href={(n) => n.to}
-            rowHeight={38}
-            empty={<Empty title="Nothing needs you" cli="tutti approval list">Decisions that wait for somebody, and requests of yours that failed, are shown here.</Empty>}
-          />
+      <Loaded query={home} what="What needs you cannot be read" rows={3}>
+        {() => (
+          <>
+            <Table
+              label="What needs you"
+              columns={needColumns}
+              rows={rows.slice(0, 8)}
+              rowKey={(n) => n.key}
+              href={(n) => n.to}
+              rowHeight={38}
+              empty={<Empty title="Nothing needs you" cli="tutti approval list">Decisions that you may take, and requests of yours that failed, are shown here.</Empty>}
+            />
+            {more > 0 && (
+              <p className="pad dim">
+                and {more} more: <Link to="/approvals">approvals</Link>, <Link to="/requests?state=failed&by=me">failed requests</Link>
+              </p>
+            )}
+          </>
         )}
       </Loaded>
     </Panel>
@@ -132,55 +146,87 @@ const runColumns: Column<Run>[] = [
     },
   },
   { key: 'took', title: 'For', width: 76, num: true, cell: (r) => <Took from={r.created} to={r.ended} /> },
+  { key: 'usual', title: 'Usually', width: 84, num: true, wide: true, cell: (r) => r.expected && <span className="dim nums">{duration(milliseconds(r.expected.p50))}</span> },
 ]
 
-function RunningNow() {
-  const running = useGet('/v1/namespaces/{namespace}/runs', { query: { state: 'running', limit: 8 } })
-  const waiting = useGet('/v1/namespaces/{namespace}/runs', { query: { state: 'waiting', limit: 8 } })
+function RunningNow({ home }: { home: HomeQuery }) {
   return (
     <Panel title="Running now" flush>
-      <Loaded query={running} what="The runs cannot be read">
-        {(r) => (
-          <Table
-            label="Running now"
-            columns={runColumns}
-            rows={[...(r.items ?? []), ...(waiting.data?.items ?? [])].filter((x) => !x.parent).slice(0, 8)}
-            rowKey={(x) => x.id}
-            href={(x) => (x.request ? `/requests/${x.request}` : `/runs/${x.id}`)}
-            empty={<Empty title="Nothing runs" cli="tutti run list">Runs are followed here from the moment they start.</Empty>}
-          />
+      <Loaded query={home} what="The runs cannot be read">
+        {(h) => (
+          <>
+            <Table
+              label="Running now"
+              columns={runColumns}
+              rows={(h.running ?? []) as Run[]}
+              rowKey={(x) => x.id}
+              href={(x) => (x.request ? `/requests/${x.request}` : `/runs/${x.id}`)}
+              empty={<Empty title="Nothing runs" cli="tutti run list">Runs are followed here from the moment they start.</Empty>}
+            />
+            {h.counts.runs > (h.running?.length ?? 0) && (
+              <p className="pad dim">
+                and {h.counts.runs - (h.running?.length ?? 0)} more <Link to="/runs?state=running">runs</Link>
+              </p>
+            )}
+          </>
         )}
       </Loaded>
     </Panel>
   )
 }
 
-function Health() {
-  const presence = useGet('/v1/presence', {}, { refetchInterval: 10_000 })
-  const recent = useGet('/v1/namespaces/{namespace}/runs', { query: { limit: 200 } })
-  const ended = (recent.data?.items ?? []).filter((r) => r.ended)
-  const failed = ended.filter((r) => r.state === 'failed').length
+/** rate is how many of the runs that ended in the last hours failed: failed, and all. */
+export function rate(hours: Schemas['HourOfRuns'][]): [number, number] {
+  let failed = 0
+  let all = 0
+  for (const h of hours) {
+    failed += h.states?.failed ?? 0
+    all += (h.states?.failed ?? 0) + (h.states?.succeeded ?? 0) + (h.states?.cancelled ?? 0)
+  }
+  return [failed, all]
+}
+
+function HealthPanel({ home }: { home: HomeQuery }) {
   return (
     <Panel title="Health">
-      <Loaded query={presence} what="The services cannot be asked" rows={2}>
-        {(p) => {
-          const all = p.items ?? []
-          const down = all.filter((x) => x.state !== 'up')
+      <Loaded query={home} what="How the installation does cannot be read" rows={2}>
+        {({ health: h }) => {
+          const [failed, all] = rate(h.hours ?? [])
+          const down = h.down ?? []
+          const waiting = (h.queue ?? []).filter((q) => q.queued > 0)
           return (
             <div className="stack">
-              <StateChip state={down.length ? 'failed' : 'succeeded'}>{down.length ? `${down.length} of ${count(all.length, 'service')} down` : `${count(all.length, 'service')} up`}</StateChip>
+              <StateChip state={down.length ? 'failed' : 'succeeded'}>{down.length ? `${down.length} of ${count(h.total, 'service')} down` : `${count(h.up, 'service')} up`}</StateChip>
               {down.length > 0 && <p className="dim">{down.map((d) => `${d.name} on ${d.host}`).join(', ')}</p>}
-              <Facts
-                items={[
-                  ['Runs that ended, of the last 200', ended.length],
-                  ['Failed', ended.length ? `${failed} (${Math.round((100 * failed) / ended.length)}%)` : ''],
-                  ['Version', all[0]?.version],
-                ]}
-              />
+              {waiting.map((q) => (
+                <p key={q.pool}>
+                  {count(q.queued, 'task')} ready for the pool {q.pool}, the oldest since {q.run ? <Link to={`/runs/${q.run}`}><Time at={q.oldest} /></Link> : <Time at={q.oldest} />}
+                </p>
+              ))}
+              <Hours hours={h.hours ?? []} />
+              <Facts items={[['Failed in 24 hours', all ? `${failed} of ${all} (${Math.round((100 * failed) / all)}%)` : 'nothing ended']]} />
             </div>
           )
         }}
       </Loaded>
     </Panel>
+  )
+}
+
+/** Hours is how the runs of the last day went, an hour a bar. */
+function Hours({ hours }: { hours: Schemas['HourOfRuns'][] }) {
+  const total = (h: Schemas['HourOfRuns']) => Object.values(h.states ?? {}).reduce((a, b) => a + b, 0)
+  const most = Math.max(1, ...hours.map(total))
+  const [failed, all] = rate(hours)
+  return (
+    <div className="hours" role="img" aria-label={`Runs by hour, of the last ${hours.length} hours: ${all} ended, ${failed} of them failed`}>
+      {hours.map((h) => (
+        <span key={h.at} title={`${clock(Date.parse(h.at), now())}: ${Object.entries(h.states ?? {}).map(([s, n]) => `${n} ${s}`).join(', ') || 'none'}`}>
+          {states.filter((s) => h.states?.[s]).map((s) => (
+            <i key={s} data-state={s} style={{ height: `${(100 * (h.states?.[s] ?? 0)) / most}%` }} />
+          ))}
+        </span>
+      ))}
+    </div>
   )
 }

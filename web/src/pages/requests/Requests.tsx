@@ -1,12 +1,13 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { useMemo } from 'react'
-import { fetchGet } from '@/api/hooks'
+import { useMemo, useState } from 'react'
+import { fetchGet, useGet } from '@/api/hooks'
 import { ended, states, type State, type TaskRequest } from '@/api/types'
 import { Empty, FilterChip, Id, LinkButton, Loaded, Page, Panel, StateChip, Table, Time, Took, type Column } from '@/kit'
 import { person } from '@/lib/format'
 import { useMe, useNamespace } from '@/lib/me'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
 import { pages } from '@/pages'
+import { Bulk } from './Bulk'
 
 const path = '/v1/namespaces/{namespace}/requests'
 
@@ -27,7 +28,13 @@ export function fold(all: TaskRequest[]): Row[] {
   return [...rows.values()]
 }
 
-const columns: Column<Row>[] = [
+const columnsOf = (picked: ReadonlySet<string>, pick: (ids: string[], on: boolean) => void, all: string[]): Column<Row>[] => [
+  {
+    key: 'pick',
+    title: <input type="checkbox" aria-label="Choose all" checked={all.length > 0 && all.every((id) => picked.has(id))} onChange={(e) => pick(all, e.target.checked)} />,
+    width: 36,
+    cell: (r) => <input type="checkbox" aria-label={`Choose ${r.request.title || r.request.name}`} checked={picked.has(r.request.id)} onChange={(e) => pick([r.request.id], e.target.checked)} />,
+  },
   { key: 'state', title: 'State', width: 128, cell: (r) => <StateChip state={r.request.state} />, sort: (r) => states.indexOf(r.request.state as never) },
   {
     key: 'name',
@@ -66,6 +73,19 @@ export default function Requests() {
     getNextPageParam: (last) => last.cursor || undefined,
   })
   const rows = useMemo(() => fold(list.data?.pages.flatMap((p) => p.items ?? []) ?? []), [list.data])
+  const counts = useGet('/v1/namespaces/{namespace}/requests/stats', { query: { ...(by && { requester: by === 'me' ? me.subject : by }), ...(type && { type }) } }, { retry: false })
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
+  const columns = useMemo(() => {
+    const pick = (ids: string[], on: boolean) =>
+      setPicked((old) => {
+        const next = new Set(old)
+        for (const id of ids) if (on) next.add(id)
+          else next.delete(id)
+        return next
+      })
+    return columnsOf(picked, pick, rows.map((r) => r.request.id))
+  }, [picked, rows])
+  const chosen = rows.filter((r) => picked.has(r.request.id)).map((r) => r.request)
   const filtered = state || by || type
   const cli = ['tutti request list', state && `--state ${state}`].filter(Boolean).join(' ')
   return (
@@ -74,6 +94,7 @@ export default function Requests() {
         {(['running', 'waiting', 'failed', 'succeeded', 'cancelled'] as const).map((s) => (
           <FilterChip key={s} state={s} on={state === s} onChange={(on) => setState(on ? s : '')}>
             <span className="cap">{s}</span>
+            <span className="nums dim">{counts.data?.states?.[s] ?? ''}</span>
           </FilterChip>
         ))}
         <FilterChip on={by === 'me'} onChange={(on) => setBy(on ? 'me' : '')}>
@@ -85,6 +106,7 @@ export default function Requests() {
           </FilterChip>
         )}
       </div>
+      {chosen.length > 0 && <Bulk chosen={chosen} onDone={() => setPicked(new Set())} />}
       <Panel flush>
         <Loaded query={list} what="The requests cannot be read" rows={10}>
           {() => (

@@ -4,7 +4,7 @@ import { Empty, Facts, Id, Json, Loaded, StateChip, Tabs, Time, Took, type Tab }
 import { person } from '@/lib/format'
 import { Link, useQueryParam } from '@/lib/router'
 import { kindWord, taskOf, type Row } from './model'
-import { LogView } from './LogView'
+import { RunLog } from './RunLog'
 import { RetryButtons } from './Actions'
 import { Decide } from './Decide'
 import { WhyWaiting } from './Why'
@@ -86,7 +86,7 @@ function TaskTabs({ row, run, path, attempt, at }: { row: Row; run: string; path
             ))}
           </ul>
         ) : (
-          <LogView run={row.sub || run} task={row.sub ? '' : path} attempt={attempt} height="min(360px, 50vh)" />
+          <RunLog run={row.sub || run} task={row.sub ? '' : path} attempt={attempt} height="min(420px, 50vh)" />
         )}
       </Tabs>
     </>

@@ -3,6 +3,8 @@ import { client, type ApiError, type Schemas } from '@/api/client'
 import { useGet } from '@/api/hooks'
 import { Empty, Json, Loaded, Panel, Tag } from '@/kit'
 import { useNamespace } from '@/lib/me'
+import { Link } from '@/lib/router'
+import { label } from '@/views/form/model'
 import { CommitFiles } from './Detail'
 import { StateChip } from '@/kit'
 import { planPath, type Row } from './model'
@@ -18,6 +20,7 @@ export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
         <div className="two">
           <Steps request={r} rows={rows} />
           <div className="tabpanel">
+            <Differs id={r.id} />
             <Panel title="Resource">
               <Json value={r.spec ?? r.params} label="Resource in the common format" />
             </Panel>
@@ -63,6 +66,45 @@ function Steps({ request, rows }: { request: Schemas['Request']; rows: Row[] }) 
           </>
         )}
       </Loaded>
+    </Panel>
+  )
+}
+
+/** Differs says what a request asks for differently than the one before it of the same resource, where there is one. */
+function Differs({ id }: { id: string }) {
+  const q = useGet('/v1/namespaces/{namespace}/requests/{id}/diff', { path: { id } }, { retry: false, staleTime: 60_000 })
+  const d = q.data
+  if (!d?.from) return null
+  const asked = d.params ?? []
+  const rest = (d.spec ?? []).filter((c) => !asked.some((a) => a.path === c.path))
+  return (
+    <Panel title={<h2>Against <Link to={`/requests/${d.from.id}`}>{d.from.id}</Link></h2>} flush>
+      {asked.length + rest.length === 0 ? (
+        <p className="pad dim">It asks for the same.</p>
+      ) : (
+        <div className="scrollx" tabIndex={0} role="region" aria-label="What differs">
+          <table className="diffs">
+            <thead>
+              <tr>
+                <th scope="col">Field</th>
+                <th scope="col">Before</th>
+                <th scope="col">Now</th>
+              </tr>
+            </thead>
+            <tbody>
+              {[...asked, ...rest].map((c) => (
+                <tr key={c.path}>
+                  <th scope="row">
+                    <code>{c.path}</code>
+                  </th>
+                  <td className="removed">{c.before === undefined ? '' : label(c.before)}</td>
+                  <td className="added">{c.after === undefined ? '' : label(c.after)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
     </Panel>
   )
 }

@@ -6,25 +6,35 @@ import { useNow } from '@/lib/clock'
 import { duration } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
 import { useQueryParam } from '@/lib/router'
-import { bars, kindWord, shown, span, took, type Row, type Shown, type TraceView } from './model'
+import { asOf, bars, closedAtFirst, kindWord, shown, span, took, type Row, type Shown, type TraceView } from './model'
 import { useUsual } from './useTrace'
 
 export interface TimelineProps {
   view: TraceView
+  /** Shown as it was at this moment; 0 is now. */
+  moment?: number
   selected: string
   onSelect: (id: string) => void
   onOpen: (id: string) => Promise<void>
 }
 
 /** Timeline is everything a trace did, on one scale of time: the accessible equal of the graph. */
-export function Timeline({ view, selected, onSelect, onOpen }: TimelineProps) {
+export function Timeline({ view: whole, moment = 0, selected, onSelect, onOpen }: TimelineProps) {
+  const view = useMemo(() => (moment ? asOf(whole, moment) : whole), [whole, moment])
   const rows = view.rows ?? []
   const [state, setState] = useQueryParam('state')
-  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set())
-  const now = useNow(!ended(view.state))
+  // What a person opened or closed counts more than how it is at first.
+  const [turned, setTurned] = useState<ReadonlySet<string>>(new Set())
+  const closed = useMemo(() => {
+    const c = closedAtFirst(rows)
+    for (const id of turned) if (!c.delete(id)) c.add(id)
+    return c
+  }, [rows, turned])
+  const clock = useNow(!ended(view.state) && !moment)
+  const now = moment || clock
   const usual = useUsual(rows)
   const list = useMemo(() => shown(rows, closed, state), [rows, closed, state])
-  const [from, to] = span(view, now)
+  const [from, to] = span(whole, moment && !ended(whole.state) ? Math.max(moment, clock) : now)
   const box = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   useLayoutEffect(() => {
@@ -33,9 +43,9 @@ export function Timeline({ view, selected, onSelect, onOpen }: TimelineProps) {
   })
   const virtual = useWindowVirtualizer({ count: list.length, estimateSize: () => 26, overscan: 30, scrollMargin: top, getItemKey: (i) => list[i]?.row.id ?? i })
   const toggle = (id: string) => {
-    const next = new Set(closed)
+    const next = new Set(turned)
     if (!next.delete(id)) next.add(id)
-    setClosed(next)
+    setTurned(next)
   }
   const pick = (i: number) => {
     const r = list[Math.max(0, Math.min(list.length - 1, i))]

@@ -2,7 +2,7 @@ import { useMemo } from 'react'
 import { useGet } from '@/api/hooks'
 import { ended } from '@/api/types'
 import { Empty, Facts, Id, LinkButton, Loaded, Page, StateChip, Tabs, Time, useCopyKey } from '@/kit'
-import { clock, duration, person } from '@/lib/format'
+import { clock, duration, milliseconds, person } from '@/lib/format'
 import { now } from '@/lib/clock'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
 import { Actions } from './Actions'
@@ -11,11 +11,11 @@ import { Events } from './Events'
 import { Failed } from './Failed'
 import { Files } from './Files'
 import { AsOf, GraphTab } from './Graph'
-import { LogView } from './LogView'
 import { interesting, when, type Row, type TraceView } from './model'
 import { PlanTab } from './Plan'
+import { RunLog } from './RunLog'
 import { Timeline } from './Timeline'
-import { milliseconds, useTrace } from './useTrace'
+import { useTrace } from './useTrace'
 import { Variables } from './Variables'
 import { WhyWaiting } from './Why'
 import './trace.css'
@@ -101,7 +101,7 @@ function Whole({ id, kind, view, onOpen }: { id: string; kind: 'request' | 'run'
         label="Parts of the page"
         keys
         value={tab}
-        onChange={(t) => setQuery({ tab: t === 'timeline' ? '' : t, find: '', line: '' }, { push: true })}
+        onChange={(t) => setQuery({ tab: t === 'timeline' ? '' : t, find: '', line: '', log: '' }, { push: true })}
         tabs={[
           { id: 'timeline', label: 'Timeline' },
           { id: 'graph', label: 'Graph' },
@@ -113,11 +113,11 @@ function Whole({ id, kind, view, onOpen }: { id: string; kind: 'request' | 'run'
         ]}
       >
         {['graph', 'logs', 'variables', 'events'].includes(tab) && <Chooser rows={rows} runs={runs} run={run} />}
-        {['graph', 'variables'].includes(tab) && run && <AsOf seq={(at ? q.data?.seq : shownRun.data?.seq) ?? 0} at={at} asOf={shownRun.data?.asOf} />}
+        {['timeline', 'graph', 'variables'].includes(tab) && run && <AsOf seq={(at ? q.data?.seq : shownRun.data?.seq) ?? 0} at={at} asOf={shownRun.data?.asOf} />}
         {tab === 'graph' || tab === 'timeline' ? (
           <div className={`tracebody ${tab === 'graph' && !picked ? 'alone' : ''}`}>
-            {tab === 'graph' ? run ? <GraphTab key={run} run={run} at={at} selected={selected} onSelect={select} /> : <NoRun /> : <Timeline view={view} selected={row?.id ?? ''} onSelect={select} onOpen={onOpen} />}
-            {row && (tab === 'timeline' || picked) && <Detail key={row.id} row={row} at={tab === 'graph' ? at : 0} />}
+            {tab === 'graph' ? run ? <GraphTab key={run} run={run} rows={rows} at={at} live={!ended(state)} selected={picked} onSelect={select} /> : <NoRun /> : <Timeline view={view} moment={at && shownRun.data?.asOf ? when(shownRun.data.asOf) : 0} selected={row?.id ?? ''} onSelect={select} onOpen={onOpen} />}
+            {row && (tab === 'timeline' || picked) && <Detail key={row.id} row={row} at={row.run === run ? at : 0} />}
           </div>
         ) : tab === 'plan' ? (
           <PlanTab request={view.request ?? ''} rows={rows} />
@@ -127,7 +127,7 @@ function Whole({ id, kind, view, onOpen }: { id: string; kind: 'request' | 'run'
           <NoRun />
         ) : tab === 'logs' ? (
           <section className="panel" aria-label="Logs">
-            <LogView key={run} run={run} full height="max(360px, calc(100vh - 380px))" />
+            <RunLog key={run} run={run} full height="max(360px, calc(100vh - 340px))" />
           </section>
         ) : tab === 'variables' ? (
           <Variables run={shownRun.data} at={at} />

@@ -1,6 +1,7 @@
 // What the timeline shows, as functions of what the server says; no React here.
 import type { Schemas } from '@/api/client'
-import { ended } from '@/api/types'
+import { ended, type State } from '@/api/types'
+import type { Status } from '@/views/graph/model'
 
 export type TraceView = Schemas['TraceView']
 export type Row = Schemas['TraceRow']
@@ -156,3 +157,88 @@ export function taskOf(r: Row): { run: string; path: string; attempt: number } |
 
 /** planPath returns the path of a task in the definition, without items: disks[data].make is disks.make. */
 export const planPath = (path: string): string => path.replace(/\[[^\]]*\]/g, '')
+
+/** worst returns the state of a node: its own, or for one that runs many times the one that matters most. */
+export function worst(n: { state?: string; counts?: Record<string, number> }): State {
+  if (n.state) return n.state as State
+  const c = n.counts ?? {}
+  return (['failed', 'running', 'waiting', 'pending', 'cancelled', 'succeeded', 'skipped'] as const).find((s) => c[s]) ?? 'pending'
+}
+
+/** statuses says how the tasks of a plan stand: by what the plan says, with the times and attempts of the trace's rows. */
+export function statuses(nodes: { id: string; state?: string; counts?: Record<string, number> }[], rows: Row[], run: string): Map<string, Status> {
+  const known = new Map<string, Row>()
+  for (const r of rows) if (r.run === run && r.task && r.kind !== 'attempt' && !known.has(r.task)) known.set(r.task, r)
+  const out = new Map<string, Status>()
+  for (const n of nodes) {
+    const r = known.get(n.id)
+    const s: Status = { state: worst(n) }
+    if (n.counts && Object.keys(n.counts).length > 0) s.counts = n.counts
+    if (r && (r.attempts ?? 0) > 1) s.note = `attempt ${r.attempt} of ${r.attempts}`
+    if (r && s.state === 'waiting' && r.reason?.text) s.note = r.reason.text
+    const started = when(r?.started)
+    if (!Number.isNaN(started) && s.state !== 'pending') {
+      s.started = started
+      const end = when(r?.ended)
+      if (!Number.isNaN(end) && ended(s.state)) s.ended = end
+    }
+    out.set(n.id, s)
+  }
+  return out
+}
+
+/** asOf is a trace as it was at a moment: what began later is left out, or pending where it was planned then. */
+export function asOf(v: TraceView, t: number): TraceView {
+  const rows: Row[] = []
+  for (const r of v.rows ?? []) {
+    const begin = [when(r.ready), when(r.started)].filter((x) => !Number.isNaN(x))
+    const first = begin.length ? Math.min(...begin) : NaN
+    const planned = r.kind === 'task' || r.kind === 'each' || r.kind === 'group' || r.kind === 'approval' || r.kind === 'more'
+    if (Number.isNaN(first) || first > t) {
+      if (!planned) continue
+      const { started: _s, ended: _e, ready: _r, failure: _f, hint: _h, reason: _w, worker: _k, attempts: _a, ...rest } = r
+      rows.push({ ...rest, ...(r.kind === 'more' ? {} : { state: 'pending' }) })
+      continue
+    }
+    if (!ended(r.state) || when(r.ended) <= t) {
+      rows.push(r)
+      continue
+    }
+    const { ended: _e, failure: _f, hint: _h, ...rest } = r
+    const began = !(when(r.started) > t)
+    rows.push({ ...rest, state: r.kind === 'approval' || !began ? 'waiting' : 'running' })
+  }
+  const { ended: end, ...rest } = v
+  return { ...rest, ...(end && when(end) <= t ? { ended: end } : { state: 'running' }), rows }
+}
+
+/** rowOf returns where a number is in a sorted list, or would be. */
+export function rowOf(sorted: readonly number[], pos: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const mid = (low + high) >> 1
+    if (sorted[mid]! < pos) low = mid + 1
+    else high = mid
+  }
+  return Math.min(low, Math.max(0, sorted.length - 1))
+}
+
+/** many is from how many rows inside on a group is closed at first, unless something in it needs to be seen. */
+const many = 30
+
+/** closedAtFirst returns the groups that are too large to be shown whole at once. */
+export function closedAtFirst(rows: Row[]): Set<string> {
+  const children = new Map<string, number>()
+  const path: string[] = []
+  const keep = new Set<string>()
+  for (const r of rows) {
+    path.length = r.depth
+    const parent = path[r.depth - 1]
+    if (parent) children.set(parent, (children.get(parent) ?? 0) + 1)
+    path[r.depth] = r.id
+    if (r.state === 'failed') for (const p of path.slice(0, r.depth)) if (p) keep.add(p)
+  }
+  const top = new Set(rows.filter((r) => r.depth === 0).map((r) => r.id))
+  return new Set([...children].filter(([id, n]) => n > many && !keep.has(id) && !top.has(id)).map(([id]) => id))
+}

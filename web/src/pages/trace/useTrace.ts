@@ -2,6 +2,7 @@ import { useQueries, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useMemo, useRef } from 'react'
 import { fetchGet, keyOf } from '@/api/hooks'
 import type { ApiError, Schemas } from '@/api/client'
+import { milliseconds } from '@/lib/format'
 import { useNamespace } from '@/lib/me'
 import { useTopic } from '@/live/hooks'
 import { inside, merge, planPath, type Row, type TraceView } from './model'
@@ -45,12 +46,6 @@ export function useTrace(id: string) {
     queries.setQueryData<TraceView>(key, (old) => old && inside(old, row, got.rows ?? []))
   }
   return { query: q, open }
-}
-
-/** seconds reads a duration of the API ("1m30s") as milliseconds. */
-export function milliseconds(d: string | undefined): number {
-  const unit: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-  return [...(d ?? '').matchAll(/(\d+)(ms|s|m|h|d)/g)].reduce((n, m) => n + Number(m[1]) * (unit[m[2]!] ?? 0), 0)
 }
 
 /** useUsual returns how long the tasks of a trace usually take, in ms, by "workflow path". */

@@ -1,13 +1,12 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import type { Schemas } from '@/api/client'
 import { fetchGet, useGet } from '@/api/hooks'
-import type { Run } from '@/api/types'
 import { Empty, FilterChip, LinkButton, Loaded, Page, Panel, Table, Time, type Column } from '@/kit'
-import { person } from '@/lib/format'
+import { duration, milliseconds, person } from '@/lib/format'
 import { useNamespace } from '@/lib/me'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
 import { useMemo } from 'react'
-import { kinds, pageOf, used, type Use } from './kinds'
+import { kinds, pageOf } from './kinds'
 
 type Definition = Schemas['Definition']
 const path = '/v1/namespaces/{namespace}/definitions'
@@ -23,8 +22,8 @@ export default function Workflows() {
     initialPageParam: '',
     getNextPageParam: (last) => last.cursor || undefined,
   })
-  const runs = useGet('/v1/namespaces/{namespace}/runs', { query: { limit: 500 } }, { enabled: kind === 'Workflow', staleTime: 30_000 })
-  const uses = useMemo(() => used((runs.data?.items ?? []) as Run[]), [runs.data])
+  const used = useGet('/v1/namespaces/{namespace}/workflows/uses', {}, { enabled: kind === 'Workflow', staleTime: 30_000, retry: false })
+  const uses = useMemo(() => new Map((used.data?.items ?? []).map((u) => [u.workflow, u])), [used.data])
   const all = list.data?.pages.flatMap((p) => (p.items ?? []) as Definition[]) ?? []
   const rows = find ? all.filter((d) => `${d.name} ${d.title ?? ''}`.toLowerCase().includes(find.toLowerCase())) : all
   const columns = useMemo(() => columnsOf(kind, uses), [kind, uses])
@@ -77,7 +76,7 @@ export default function Workflows() {
   )
 }
 
-function columnsOf(kind: string, uses: Map<string, Use>): Column<Definition>[] {
+function columnsOf(kind: string, uses: Map<string, Schemas['WorkflowUse']>): Column<Definition>[] {
   const out: Column<Definition>[] = [
     {
       key: 'name',
@@ -98,7 +97,7 @@ function columnsOf(kind: string, uses: Map<string, Use>): Column<Definition>[] {
     out.push(
       {
         key: 'used',
-        title: 'Last runs',
+        title: 'Runs, 30 d',
         width: 90,
         num: true,
         wide: true,
@@ -116,12 +115,24 @@ function columnsOf(kind: string, uses: Map<string, Use>): Column<Definition>[] {
         wide: true,
         cell: (d) => {
           const u = uses.get(d.name)
-          return u && u.ended > 0 ? <span className={u.good < u.ended ? 'err' : undefined}>{Math.round((100 * u.good) / u.ended)} %</span> : null
+          return u && good(u) >= 0 ? <span className={u.failed ? 'err' : undefined}>{Math.floor(100 * good(u))} %</span> : null
         },
         sort: (d) => {
           const u = uses.get(d.name)
-          return u && u.ended > 0 ? u.good / u.ended : -1
+          return u ? good(u) : -1
         },
+      },
+      {
+        key: 'usual',
+        title: 'Usually',
+        width: 84,
+        num: true,
+        wide: true,
+        cell: (d) => {
+          const e = uses.get(d.name)?.expected
+          return e ? <span title={`Nine in ten took no longer than ${duration(milliseconds(e.p90))}, of the last ${e.runs}`}>{duration(milliseconds(e.p50))}</span> : null
+        },
+        sort: (d) => milliseconds(uses.get(d.name)?.expected?.p50),
       },
     )
   out.push(
@@ -129,4 +140,10 @@ function columnsOf(kind: string, uses: Map<string, Use>): Column<Definition>[] {
     { key: 'applied', title: 'Published', width: 110, cell: (d) => <Time at={d.applied} />, sort: (d) => Date.parse(d.applied) },
   )
   return out
+}
+
+/** good is which part of the runs that ended by themselves succeeded; -1 where none did. */
+function good(u: Schemas['WorkflowUse']): number {
+  const ended = u.succeeded + u.failed
+  return ended > 0 ? u.succeeded / ended : -1
 }

@@ -1,31 +1,9 @@
-import type { Run } from '@/api/types'
-
 /** The kinds of definitions, with what people call them. */
 export const kinds: Record<string, string> = { Workflow: 'Workflow', ResourceType: 'Resource type', Preset: 'Preset', TaskType: 'Task type' }
 
 /** pageOf is the page of a definition. */
 export function pageOf(d: { kind: string; name: string }): string {
   return `/workflows/${encodeURIComponent(d.name)}${d.kind === 'Workflow' ? '' : `?kind=${d.kind}`}`
-}
-
-/** How often a workflow ran, of the runs that are known, and how it ended. */
-export interface Use {
-  runs: number
-  ended: number
-  good: number
-}
-
-/** used counts runs by workflow. */
-export function used(runs: Run[]): Map<string, Use> {
-  const out = new Map<string, Use>()
-  for (const r of runs) {
-    const u = out.get(r.workflow) ?? { runs: 0, ended: 0, good: 0 }
-    u.runs++
-    if (r.state === 'succeeded' || r.state === 'failed') u.ended++
-    if (r.state === 'succeeded') u.good++
-    out.set(r.workflow, u)
-  }
-  return out
 }
 
 const templates: Record<string, string> = {

@@ -25,11 +25,13 @@ export interface LogViewProps {
   line?: number | undefined // the row that is linked to, from 0
   onLine: (row: number) => void
   lineHref?: (row: number) => string
-  download?: string // address of the whole log as text
+  onDownload?: () => void // gives the person the whole log as a file
   live: boolean // more lines may come
   empty: string // what to say where there are none
   label: string
   find?: string // what is looked for at first
+  onFind?: ((text: string) => void) | undefined // what is looked for, once it was found or not
+  compact?: boolean // it stands beside other things: fewer switches
 }
 
 const rowHeight = 18
@@ -98,6 +100,11 @@ export function LogView(p: LogViewProps) {
   )
   const find = useFind(p.search, p.find ?? '', () => rowAt(at), show)
 
+  const { onFind } = p
+  useEffect(() => {
+    if (onFind && !find.busy && find.text !== (p.find ?? '')) onFind(find.text)
+  }, [find.text, find.busy]) // eslint-disable-line -- said once for each text
+
   // A link to a line shows it once there is a line.
   const shown = useRef<number>(undefined)
   useEffect(() => {
@@ -128,7 +135,7 @@ export function LogView(p: LogViewProps) {
     else if (e.key === '/') box.current?.focus()
     else if (e.key === 'n') find.go(1)
     else if (e.key === 'N') find.go(-1)
-    else if (e.key === 'd' && p.download) location.assign(p.download)
+    else if (e.key === 'd' && p.onDownload) p.onDownload()
     else return
     e.preventDefault()
     e.stopPropagation()
@@ -171,16 +178,20 @@ export function LogView(p: LogViewProps) {
           <Switch on={options.wrap} flip={() => flip('wrap')} k="w">
             Wrap
           </Switch>
-          <Switch on={options.times} flip={() => flip('times')}>
-            Time
-          </Switch>
-          <Switch on={options.tasks} flip={() => flip('tasks')}>
-            Task
-          </Switch>
-          {p.download && (
-            <a href={p.download} download title="Download (d)">
+          {!p.compact && (
+            <>
+              <Switch on={options.times} flip={() => flip('times')}>
+                Time
+              </Switch>
+              <Switch on={options.tasks} flip={() => flip('tasks')}>
+                Task
+              </Switch>
+            </>
+          )}
+          {p.onDownload && (
+            <button type="button" title="Download (d)" onClick={p.onDownload}>
               Download
-            </a>
+            </button>
           )}
         </span>
       </div>
@@ -205,7 +216,7 @@ export function LogView(p: LogViewProps) {
             </>
           )}
           <kbd>/</kbd> find <kbd>w</kbd> wrap
-          {p.download && (
+          {p.onDownload && (
             <>
               {' '}
               <kbd>d</kbd> download
