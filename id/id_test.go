@@ -1,7 +1,9 @@
 package id_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"tutti/id"
 )
@@ -25,8 +27,11 @@ func TestNew(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	t.Parallel()
-	if s := id.Trace(); !id.ValidTrace(s) {
-		t.Errorf("Trace = %q; want 32 hex digits", s)
+	before := fmt.Sprintf("%012x", time.Now().UnixMilli())
+	first, second := id.Trace(), id.Trace()
+	after := fmt.Sprintf("%012x", time.Now().UnixMilli())
+	if !id.ValidTrace(first) || !id.ValidTrace(second) || first == second || first[:12] < before || second[:12] > after || second[:12] < first[:12] {
+		t.Errorf("Trace = %q, then %q; want different ones of 32 hex digits that begin with the time from %s to %s", first, second, before, after)
 	}
 	for _, bad := range []string{"", "00000000000000000000000000000000", "xyz", "4BF92F3577B34DA6A3CE929D0E0E4736"} {
 		if id.ValidTrace(bad) {

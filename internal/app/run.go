@@ -64,6 +64,7 @@ func (p *platform) run(ctx context.Context, clock *stopwatch) error {
 		behind.run(x.Name, func() { _ = p.keep(back, x, p.built[i]) }) // only those in front end with an error
 		alive.run(x.Name, func() { service.Announce(signs, p.deps(x.Name), p.version, nil) })
 	}
+	behind.run("memory", func() { giveBack(back) })
 	p.await(front, clock)
 	<-front.Done()
 	p.log.Info("stopping")
