@@ -2,9 +2,11 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,8 @@ type Engine struct {
 
 	mu      sync.Mutex
 	entries map[Key]*entry
+	seq     uint64 // counts uses
+	targets int    // of all entries
 }
 
 // entry is an entity as it was at a revision.
@@ -29,7 +33,18 @@ type entry struct {
 	mu       sync.Mutex
 	revision uint64
 	rollout  *Rollout // nil where it is to be loaded
+
+	// The engine's mutex guards these.
+	used uint64 // when, by Engine.seq
+	size int    // targets, by which Engine.targets was raised
 }
+
+// What an engine keeps in memory: beyond either it forgets what was not used for longest, and loads it again
+// when it is used.
+const (
+	maxEntries = 10_000
+	maxTargets = 5_000_000
+)
 
 // tries is how often a call starts again before it gives up. Each time somebody else succeeded.
 const tries = 1000
@@ -122,7 +137,7 @@ func (e *Engine) Status(ctx context.Context, key Key) (Status, error) {
 func (e *Engine) View(ctx context.Context, key Key, look func(*Rollout)) error {
 	entry := e.entry(key)
 	entry.mu.Lock()
-	defer entry.mu.Unlock()
+	defer e.done(key, entry)
 	if err := e.load(ctx, key, entry); err != nil {
 		return err
 	}
@@ -198,7 +213,7 @@ func (e *Engine) Delete(ctx context.Context, key Key) error {
 		return err
 	}
 	e.mu.Lock()
-	delete(e.entries, key)
+	e.drop(key)
 	e.mu.Unlock()
 	return e.retry(ctx, func() error {
 		l, w, err := e.ledger(ctx, key.Namespace)
@@ -221,7 +236,7 @@ func (e *Engine) update(ctx context.Context, key Key, create bool, f func(*Rollo
 	}
 	entry := e.entry(key)
 	entry.mu.Lock()
-	defer entry.mu.Unlock()
+	defer e.done(key, entry)
 	return e.retry(ctx, func() error {
 		if err := e.load(ctx, key, entry); err != nil {
 			return err
@@ -278,7 +293,50 @@ func (e *Engine) entry(key Key) *entry {
 	if e.entries[key] == nil {
 		e.entries[key] = &entry{}
 	}
+	e.seq++
+	e.entries[key].used = e.seq
 	return e.entries[key]
+}
+
+// done ends the use of an entry, and forgets others where there are too many.
+func (e *Engine) done(key Key, done *entry) {
+	size := 0
+	if done.rollout != nil {
+		size = done.rollout.Len()
+	}
+	done.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.entries[key] != done {
+		return // it was forgotten meanwhile
+	}
+	e.targets += size - done.size
+	done.size = size
+	if len(e.entries) > maxEntries || e.targets > maxTargets {
+		e.forget(key)
+	}
+}
+
+// forget drops what was not used for longest, a tenth more than it must, but never keep. One that is in use is
+// only forgotten here: whoever uses it saves it with compare-and-swap, like any other engine.
+func (e *Engine) forget(keep Key) {
+	keys := slices.SortedFunc(maps.Keys(e.entries), func(a, b Key) int { return cmp.Compare(e.entries[a].used, e.entries[b].used) })
+	for _, key := range keys {
+		if len(e.entries) <= maxEntries*9/10 && e.targets <= maxTargets*9/10 {
+			return
+		}
+		if key != keep {
+			e.drop(key)
+		}
+	}
+}
+
+// drop forgets an entry. The caller holds e.mu.
+func (e *Engine) drop(key Key) {
+	if entry := e.entries[key]; entry != nil {
+		e.targets -= entry.size
+		delete(e.entries, key)
+	}
 }
 
 // load brings an entry to what is stored.

@@ -60,8 +60,11 @@ type Entry struct {
 	Event Event  `json:"event"`
 }
 
+// maxHistory is how many events of an entity a Memory keeps, or a tenth more; the oldest are forgotten.
+const maxHistory = 10_000
+
 // Memory is a Store in memory. Its zero value is empty and ready for use, by any number of
-// goroutines.
+// goroutines. Of the history of an entity it keeps the last ten thousand events.
 type Memory struct {
 	mu   sync.Mutex
 	rows map[Key]*row
@@ -73,7 +76,7 @@ type row struct {
 	head     []byte
 	targets  map[Target][]byte
 	events   []Event
-	deleted  uint64 // events before these, of the entity that was deleted
+	deleted  uint64 // events before these, forgotten or of an entity that was deleted
 }
 
 // Load implements Store.
@@ -126,6 +129,10 @@ func (m *Memory) Save(_ context.Context, writes ...Write) error {
 			}
 		}
 		r.events = append(r.events, w.Change.Events...)
+		if over := len(r.events) - maxHistory; over > maxHistory/10 {
+			r.events = slices.Clone(r.events[over:])
+			r.deleted += uint64(over)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ func world(t testing.TB) string {
 func (s *Site) Fill() Samples {
 	s.t.Helper()
 	s.Apply(strings.ReplaceAll(definitions, "http://world", world(s.t)))
+	s.rollOut("app-service", 40)
 	var x Samples
 	ask := func(name, mode string) api.Request {
 		return s.Request("web-server", fmt.Sprintf(`{"name": %q, "network": "INTRANET_DEV", "mode": %q}`, name, mode))

@@ -25,6 +25,8 @@ var shots = []shot{
 	{name: "runs", path: "/runs", see: "fleet.update"},
 	{name: "history", path: "/runs?workflow=server.build&view=grid", see: "As a table"},
 	{name: "history-table", path: "/runs?workflow=server.build&view=grid&as=table", see: "resolve"},
+	{name: "rollouts", path: "/rollouts", see: "app-service"},
+	{name: "rollout", path: "/rollouts/app-service", see: "rolls back at"},
 	{name: "workflows", path: "/workflows", see: "network.allocate"},
 	{name: "workflow", path: "/workflows/server.build", see: "Allocate the network"},
 	{name: "workflow-problems", path: "/workflows/server.build?part=problems", see: "Nothing is wrong with it"},
