@@ -1,4 +1,4 @@
-// Rollout shows the three ways to roll out a version, each with one that goes well and one that goes back: the
+// Command rollout shows the three ways to roll out a version, each with one that goes well and one that goes back: the
 // library in a program, the service to which a controller reports, and the step of a workflow.
 //
 //	go run ./examples/rollout
@@ -25,7 +25,7 @@ import (
 var workflow string
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // background: the program begins here
 	defer stop()
 	dir, err := os.MkdirTemp("", "rollout")
 	if err == nil {

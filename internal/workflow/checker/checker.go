@@ -274,18 +274,6 @@ func (r *run) forget(path string) {
 	}
 }
 
-// reopen lets the items of a paused `each` run again that did not succeed.
-func (r *run) reopen(path string) {
-	for p, n := range r.nodes {
-		switch {
-		case strings.HasPrefix(p, path) && r.aside(p):
-			delete(r.nodes, p)
-		case strings.HasPrefix(p, path+"[") && n.state.final() && n.state != succeeded:
-			n.was, n.state = n.state, revived
-		}
-	}
-}
-
 func (r *run) abandon(prefix string) {
 	for p, n := range r.nodes {
 		if strings.HasPrefix(p, prefix) && n.state == fresh {

@@ -2,6 +2,18 @@ package checker
 
 import "strings"
 
+// reopen lets the items of a paused `each` run again that did not succeed.
+func (r *run) reopen(path string) {
+	for p, n := range r.nodes {
+		switch {
+		case strings.HasPrefix(p, path) && r.aside(p):
+			delete(r.nodes, p)
+		case strings.HasPrefix(p, path+"[") && n.state.final() && n.state != succeeded:
+			n.was, n.state = n.state, revived
+		}
+	}
+}
+
 // isChecks says whether a path is that of the checks of a rollout.
 func (r *run) isChecks(path string) bool {
 	each, found := strings.CutSuffix(path, ".checks")
