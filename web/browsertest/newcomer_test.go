@@ -55,7 +55,7 @@ func TestNewcomer(t *testing.T) {
 	tab.Click("Timeline")
 	tab.Click("Retry with changes…")
 	input := Eval[string](tab, `document.querySelector('dialog textarea').value`)
-	tab.Fill("Input, as JSON.", strings.ReplaceAll(input, "rhel-6", "rhel-9"))
+	tab.Fill("Input, as JSON.", strings.Replace(input, `"image": "rhel-6"`, `"image": "rhel-9"`, 1))
 	tab.Click("Retry with this input")
 	tab.Until("the success to be told", `document.querySelector('.head .chip')?.dataset.state === 'succeeded'`)
 	if r := s.Await(id, api.Succeeded); r.Name != "web-01" {
