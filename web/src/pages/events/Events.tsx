@@ -19,7 +19,7 @@ const shown = ['failed', 'waiting', 'running', 'succeeded', 'cancelled'] as cons
 const columns: Column<Found>[] = [
   { key: 'at', title: 'When', width: 90, cell: (e) => <Time at={e.at} /> },
   { key: 'state', title: 'State', width: 118, cell: (e) => e.state && <StateChip state={e.state} /> },
-  { key: 'type', title: 'What', width: 210, cell: (e) => <code className="clip" title={e.type}>{e.type.replace(/^tutti\./, '')}</code> },
+  { key: 'type', title: 'What', width: 210, wide: true, cell: (e) => <code className="clip" title={e.type}>{e.type.replace(/^tutti\./, '')}</code> },
   {
     key: 'title',
     title: 'Of',

@@ -31,6 +31,7 @@ export function fold(all: TaskRequest[]): Row[] {
 const columnsOf = (picked: ReadonlySet<string>, pick: (ids: string[], on: boolean) => void, all: string[]): Column<Row>[] => [
   {
     key: 'pick',
+    wide: true,
     title: <input type="checkbox" aria-label="Choose all" checked={all.length > 0 && all.every((id) => picked.has(id))} onChange={(e) => pick(all, e.target.checked)} />,
     width: 36,
     cell: (r) => <input type="checkbox" aria-label={`Choose ${r.request.title || r.request.name}`} checked={picked.has(r.request.id)} onChange={(e) => pick([r.request.id], e.target.checked)} />,

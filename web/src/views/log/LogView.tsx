@@ -265,7 +265,7 @@ function FindBox({
     e.stopPropagation()
   }
   return (
-    <span className="log-find" role="search">
+    <span className="log-find" role="search" aria-label="Find in the log">
       <input
         ref={box}
         type="search"
