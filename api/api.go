@@ -112,6 +112,9 @@ type Reason struct {
 	Holders []TaskRef `json:"holders,omitempty"`
 	// Ahead is how many others wait for the same place before it.
 	Ahead int `json:"ahead,omitempty"`
+	// Have is how many have approved of the Want who must.
+	Have int `json:"have,omitempty"`
+	Want int `json:"want,omitempty"`
 	// Seen is when a worker that can do it last asked the pool for work.
 	Seen time.Time `json:"seen,omitzero"`
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -255,6 +256,14 @@ func (c Config) durability() string {
 
 // tokenFile is where the one-time bootstrap token is.
 func (p *platform) tokenFile() string { return p.path("bootstrap-token") }
+
+// bootstrapToken is the file of the bootstrap token, "" where there is none any more.
+func (p *platform) bootstrapToken() string {
+	if _, err := os.Stat(p.tokenFile()); err != nil {
+		return ""
+	}
+	return p.tokenFile()
+}
 
 // path returns where something is in the data folder.
 func (p *platform) path(name string) string { return filepath.Join(p.c.Data, name) }

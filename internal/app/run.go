@@ -185,7 +185,7 @@ func (p *platform) await(ctx context.Context, clock *stopwatch) {
 		return
 	}
 	clock.lap("services ready")
-	s := Started{Address: p.address(), BootstrapToken: p.tokenFile(), Bus: p.bus, Took: time.Since(clock.started)}
+	s := Started{Address: p.address(), BootstrapToken: p.bootstrapToken(), Bus: p.bus, Took: time.Since(clock.started)}
 	p.log.Info("ready", "address", s.Address, "ms", s.Took.Milliseconds())
 	p.log.Debug("start-up", clock.laps...)
 	if p.c.Ready != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"tutti/bus"
 	"tutti/errs"
 	"tutti/internal/cli/output"
+	"tutti/internal/cli/params"
 )
 
 func (l *line) approvalCommands() *cobra.Command {
@@ -29,6 +31,7 @@ func (l *line) approvalList() *cobra.Command {
 // named where only one asks.
 func (l *line) decide(verb, kind string, method bus.Method[api.DecideIn, api.Run]) *cobra.Command {
 	var why string
+	var form decision
 	does := map[string]string{"approve": "Approve what waits in a " + kind, "reject": "Reject what waits in a " + kind + "; its task fails"}
 	cmd := l.command(verb+" ID [TASK]", does[verb], func(ctx context.Context, args []string) error {
 		f, err := l.resolve(ctx, args[0], "run", "request")
@@ -48,7 +51,13 @@ func (l *line) decide(verb, kind string, method bus.Method[api.DecideIn, api.Run
 				return err
 			}
 		}
-		r, err := call(ctx, l, method, api.DecideIn{ID: a.Run, Body: api.DecideBody{Task: a.Task, Reason: why}})
+		body := api.DecideBody{Task: a.Task, Reason: why}
+		if verb == "approve" {
+			if err := form.fill(ctx, l, a, &body); err != nil {
+				return err
+			}
+		}
+		r, err := call(ctx, l, method, api.DecideIn{ID: a.Run, Body: body})
 		if err != nil {
 			return err
 		}
@@ -56,8 +65,50 @@ func (l *line) decide(verb, kind string, method bus.Method[api.DecideIn, api.Run
 		return l.printRun(r)
 	})
 	cmd.Flags().StringVar(&why, "reason", "", "why, for the record")
+	if verb == "approve" {
+		form.flags(cmd)
+	}
 	cmd.ValidArgsFunction = l.complete(l.asked)
 	return cmd
+}
+
+// decision is what an approval may ask for beside yes.
+type decision struct {
+	given
+	digest string
+}
+
+func (d *decision) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVarP(&d.pairs, "param", "p", nil, "a field of the approval's form, as name=value")
+	f.StringVar(&d.file, "params", "", "a YAML or JSON file of such fields, - is stdin; -p wins over it")
+	f.BoolVar(&d.interactive, "interactive", false, "ask for every field that is not given")
+	f.StringVar(&d.digest, "digest", "", "digest of what was looked at, where the approval is bound to one")
+}
+
+// fill puts what an approval asks for into body.
+func (d *decision) fill(ctx context.Context, l *line, a api.Approval, body *api.DecideBody) error {
+	if a.Digest != "" && d.digest == "" {
+		return usage("the approval is bound to what it shows").
+			WithHint("look at it: tutti approval list -o json; then name its digest: --digest %s", a.Digest)
+	}
+	body.Digest = d.digest
+	if len(a.Form) == 0 {
+		if len(d.pairs) > 0 || d.file != "" {
+			return usage("%s asks for no form", a.Task).WithHint("leave -p and --params out")
+		}
+		return nil
+	}
+	f, err := params.New(a.Form, a.Task, "tutti approval list -o json")
+	if err != nil {
+		return err
+	}
+	values, err := d.values(ctx, l, f)
+	if err != nil {
+		return err
+	}
+	body.Form, err = json.Marshal(values)
+	return err
 }
 
 // asking returns the one approval that a run, or any run of a request's trace, waits for.

@@ -189,7 +189,7 @@ func TestCommandTree(t *testing.T) {
 		resource/catalogue resource/history resource/list resource/show resource/types
 		rollout/abort rollout/force rollout/history rollout/list rollout/mark-bad rollout/mark-good rollout/operate rollout/pause rollout/promote rollout/resume
 		rollout/retry rollout/show rollout/skip rollout/start rollout/targets
-		run/cancel run/events run/export run/fork run/graph run/list run/output run/retry run/show run/start run/task run/tasks run/tree run/undo run/why
+		run/cancel run/events run/export run/fork run/graph run/list run/output run/pause run/resume run/retry run/show run/signal run/start run/task run/tasks run/tree run/undo run/why
 		schema secret/delete secret/list secret/set serve service/list status task/import task/list task/show token/create token/list token/revoke
 		user/create user/delete user/list user/update version wait watch whoami worker
 		workflow/delete workflow/diff workflow/list workflow/new workflow/schema workflow/show workflow/simulate workflow/test workflow/users workflow/validate workflow/versions`)

@@ -245,6 +245,8 @@ func approvalColumns() []output.Column[api.Approval] {
 		col("WHAT", func(a api.Approval) string { return a.Text }),
 		wide("MAY DECIDE", func(a api.Approval) string { return cmp.Or(joined(a.To), "any approver") }),
 		wide("MAY NOT", func(a api.Approval) string { return joined(a.NotBy) }),
+		wide("APPROVED", func(a api.Approval) string { return fmt.Sprintf("%d of %d", len(a.By), a.Quorum) }),
+		wide("DIGEST", func(a api.Approval) string { return a.Digest }),
 		wide("TRACE", func(a api.Approval) string { return a.Trace }),
 	}
 }

@@ -568,3 +568,49 @@ func TestTrails(t *testing.T) {
 		t.Errorf("request diff = %+v", r)
 	}
 }
+
+func TestSteerRuns(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	path := ns + "/runs/" + runA
+	s.on("GET "+path, api.Run{ID: runA})
+	for _, call := range []string{"pause", "resume", "signal"} {
+		s.on("POST "+path+"/"+call, api.Run{ID: runA, State: api.Running})
+	}
+	for _, c := range []struct {
+		args []string
+		call string
+		want string
+	}{
+		{[]string{"pause", runA, "--reason", "lunch"}, "pause", `{"reason":"lunch"}`},
+		{[]string{"resume", runA}, "resume", `{}`},
+		{[]string{"signal", runA, "go"}, "signal", `{"name":"go"}`},
+		{[]string{"signal", runA, "go", "--data", `{"rack": 4}`}, "signal", `{"name":"go","data":{"rack":4}}`},
+	} {
+		if r := s.cli(append([]string{"run"}, c.args...)...); r.code != 0 || s.body("POST "+path+"/"+c.call) != c.want {
+			t.Errorf("run %q sent %s, want %s; %+v", c.args, s.body("POST "+path+"/"+c.call), c.want, r)
+		}
+	}
+	if r := s.cli("run", "signal", runA, "go", "--data", "{"); r.code != ExitUsage {
+		t.Errorf("signal with broken data = %+v; want exit code %d", r, ExitUsage)
+	}
+}
+
+func TestApproveWithFormAndDigest(t *testing.T) {
+	t.Parallel()
+	s := newStandIn(t)
+	a := api.Approval{Run: runA, Task: "ok", Digest: "d1", Form: json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"hours":{"type":"integer"}}}`)}
+	s.on("GET "+ns+"/approvals", api.Page[api.Approval]{Items: []api.Approval{a}})
+	s.on("POST "+ns+"/runs/"+runA+"/approve", api.Run{ID: runA})
+	if r := s.cli("approval", "approve", runA, "--digest", "d1", "-p", "hours=3"); r.code != 0 || s.body("POST "+ns+"/runs/"+runA+"/approve") != `{"task":"ok","form":{"hours":3},"digest":"d1"}` {
+		t.Errorf("approve sent %s; %+v", s.body("POST "+ns+"/runs/"+runA+"/approve"), r)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{{nil, "--digest d1"}, {[]string{"--digest", "d1", "-p", "ours=3"}, "did you mean hours?"}} {
+		if r := s.cli(append([]string{"approval", "approve", runA}, c.args...)...); r.code == 0 || !strings.Contains(r.errOut, c.want) {
+			t.Errorf("approve %q = %+v; want %s", c.args, r, c.want)
+		}
+	}
+}

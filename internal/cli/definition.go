@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,8 @@ func (l *line) collect(paths []string, wanted func(path string) bool) ([]api.Sou
 		switch {
 		case len(data) > maxFile:
 			return errs.New(errs.TooLarge, "%s has %s, more than %s", name, output.Size(int64(len(data))), output.Size(maxFile))
+		case !utf8.Valid(data):
+			return errs.New(errs.Invalid, "%s is not UTF-8 text", name).WithHint("save it as UTF-8")
 		case len(files) == maxFiles:
 			return errs.New(errs.TooLarge, "more than %d files", maxFiles).WithHint("do it folder by folder")
 		}

@@ -140,10 +140,12 @@ func (l *line) look(ctx context.Context, id api.RunID, depth int) (*live.Snapsho
 	if depth >= maxDepth {
 		return s, nil
 	}
+	taken := map[api.RunID]bool{}
 	for _, t := range s.Tasks {
-		if t.Run == "" {
+		if t.Run == "" || taken[t.Run] { // undoing a task goes on in its own sub-run
 			continue
 		}
+		taken[t.Run] = true
 		sub, err := l.look(ctx, t.Run, depth+1)
 		if errs.Is(err, errs.NotFound) {
 			continue // its start is on the way

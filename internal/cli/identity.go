@@ -261,6 +261,9 @@ func (l *line) tokenCreate() *cobra.Command {
 			if err != nil {
 				return exit{ExitUsage, err}
 			}
+			if d == 0 {
+				return usage("a token that expires at once is of no use").WithHint("leave --expires out for 90d, or give up to 1000d")
+			}
 			body.Expires = api.Duration(d)
 		}
 		t, err := call(ctx, l, api.CreateToken, api.CreateTokenIn{Body: body})

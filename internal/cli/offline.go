@@ -209,9 +209,10 @@ func (l *line) scene(ctx context.Context, s *scenario, args []string) (*simulate
 // sceneFiles reads the definitions that simulate is given.
 func (l *line) sceneFiles(s *scenario, recording *simulate.Recording, args []string) ([]api.SourceFile, error) {
 	var files []api.SourceFile
-	if f, ok := definitionIn(recording); ok && len(args) == 0 {
-		files = append(files, f)
-	} else if s.scenario != "" && len(args) == 0 {
+	if len(args) == 0 {
+		files = recording.Files()
+	}
+	if len(files) == 0 && len(args) == 0 && s.scenario != "" {
 		args = []string{filepath.Dir(s.scenario)}
 	}
 	if len(args) > 0 {
@@ -232,13 +233,6 @@ func (l *line) sceneFiles(s *scenario, recording *simulate.Recording, args []str
 		return nil, usage("which files?").WithHint("give the file, or the folder, that holds the workflow")
 	}
 	return files, nil
-}
-
-func definitionIn(r *simulate.Recording) (api.SourceFile, bool) {
-	if r == nil {
-		return api.SourceFile{}, false
-	}
-	return r.File()
 }
 
 // recording reads a recorded run; no path gives none.

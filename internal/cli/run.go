@@ -22,7 +22,7 @@ func (l *line) runCommands() *cobra.Command {
 	return l.group("run", "Start workflows, and look into what runs",
 		"  tutti run start vm.build -p name=web --wait\n  tutti run tree run_7k2m",
 		l.runStart(), l.runList(), l.runShow(), l.runTree(), l.runTasks(), l.runTask(), l.runWhy(), l.runEvents(), l.runExport(), l.runOutput(), l.runGraph(),
-		l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runFork(), l.runUndo())
+		l.runPause(), l.runResume(), l.runSignal(), l.runCancel(), l.retryCommand("Try again what failed in a run; what succeeded is kept", l.runIDs), l.runFork(), l.runUndo())
 }
 
 func (l *line) printRun(r api.Run) error { return output.One(l.printer(), r, runFacts(), string(r.ID)) }
@@ -323,19 +323,6 @@ func (l *line) runOutput() *cobra.Command {
 		}
 		return l.printer().Data(out)
 	})
-}
-
-func (l *line) runCancel() *cobra.Command {
-	var why string
-	cmd := l.onRun("cancel ID", "Cancel a run: no attempt starts after this returns", func(ctx context.Context, id api.RunID) error {
-		r, err := call(ctx, l, api.CancelRun, api.CancelRunIn{ID: id, Body: api.CancelBody{Reason: why}})
-		if err != nil {
-			return err
-		}
-		return l.printRun(r)
-	})
-	cmd.Flags().StringVar(&why, "reason", "", "why, for the record")
-	return cmd
 }
 
 func (l *line) retryCommand(short string, ids func(context.Context) []string) *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tutti/api"
 	"tutti/bus"
@@ -92,6 +93,10 @@ func (f *folder) apply(ctx context.Context, name string) bool {
 	text, err := os.ReadFile(filepath.Join(f.s.c.Dir, name))
 	if err != nil {
 		log.Error("the task types of a file cannot be read", "err", err)
+		return true
+	}
+	if !utf8.Valid(text) {
+		log.Error("the task types of a file are not applied: it is not UTF-8 text")
 		return true
 	}
 	namespace := "default"

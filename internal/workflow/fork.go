@@ -136,7 +136,7 @@ func (p *plannedRun) copy(c bus.Caller, in api.ForkRunIn, as api.RunID, inline c
 	}
 	p.fork.detail = map[string]any{"of": in.ID, "seq": p.meta.ForkOf.Seq, "task": in.Body.Task, "input": in.Body.Input, "inputs": in.Body.Inputs}
 	if in.Body.Inputs != nil {
-		p.fork.how.Inputs, err = definition.CheckInputs(p.graph, in.Body.Inputs)
+		p.fork.how.Inputs, err = definition.GivenInputs(p.graph, in.Body.Inputs)
 	}
 	return err
 }

@@ -117,7 +117,7 @@ func results(t *sdk.Task, name string, proc *shim.Process, e shim.Exit) (out, er
 	case e.Limit != "":
 		details["limit"] = e.Limit
 		return out{}, sdk.Fail(failLimit, "%s hit its limit of %s after %s", name, e.Limit, took.Round(time.Millisecond)).WithDetails(details).
-			WithHint("raise with.limits.%s if that is to be expected", setting(e.Limit))
+			WithHint("raise limits.%s (in with, or in the document of the task type) if that is to be expected", setting(e.Limit))
 	case e.Lost, e.Stopped: // not by us, or this attempt would not be about it
 		return out{}, sdk.Fail(failLost, "%s vanished: its machine went down, or somebody ended it or its shim", name).Again().WithDetails(details).
 			WithHint("what it had done is not known; see to it before it runs again, unless it may run twice")

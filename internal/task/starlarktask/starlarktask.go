@@ -99,7 +99,7 @@ func failure(err error) error {
 		f = f.WithDetails(map[string]any{"line": e.Line, "column": e.Col, "function": e.Fn})
 	}
 	if typ == failLimit {
-		return f.WithHint("do less, or raise with.limits")
+		return f.WithHint("do less, or raise limits: in with, or in the document of the task type")
 	}
 	return f
 }

@@ -187,7 +187,7 @@ func (r *Run) gather(n *node, v any) (out items, err error) {
 			list = append(list, map[string]any{"key": k, "value": x[k]})
 		}
 	default:
-		return out, fmt.Errorf("in gives %T; it must give a list or a map", v)
+		return out, fmt.Errorf("in gives %s; it must give a list or an object", expr.Describe(v))
 	}
 	if len(list) > maxItems {
 		return out, fmt.Errorf("in gives %d items; at most %d are allowed", len(list), maxItems)

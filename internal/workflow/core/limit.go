@@ -96,7 +96,8 @@ func (r *Run) Pause(now int64, by string) ([]Event, Effects, error) {
 func (r *Run) Resume(now int64, by string) ([]Event, Effects, error) {
 	r.begin(now)
 	if !r.paused {
-		return nil, Effects{}, errs.New(errs.Conflict, "run %s is not paused: it is %s", r.ID, r.standing())
+		return nil, Effects{}, errs.New(errs.Conflict, "run %s is not paused: it is %s", r.ID, r.standing()).
+			WithHint("a task that failed and waits for a person (onError: pause) is retried, or the run is cancelled")
 	}
 	r.emit(Event{Type: Resumed, By: by})
 	r.effects.ResumeRuns = r.children()
@@ -139,17 +140,9 @@ func (r *Run) limited(l *dag.Limit, env expr.Env) (e Event, a Acquire, err error
 const maxKey = 500
 
 func text(t *expr.Template, env expr.Env) (string, error) {
-	v, _, err := t.Eval(env)
+	s, err := t.Key(env)
 	if err != nil {
 		return "", err
-	}
-	s, ok := v.(string)
-	if !ok {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return "", err
-		}
-		s = string(b)
 	}
 	if s == "" || len(s) > maxKey {
 		return "", fmt.Errorf("a key must have 1 to %d bytes; this one has %d", maxKey, len(s))

@@ -1,15 +1,20 @@
 package core
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"tutti/api"
 	"tutti/errs"
+	"tutti/internal/document"
 )
 
 // childID names the sub-run of a task. It is derived, so that repeating the start finds the same run.
@@ -27,6 +32,22 @@ func (r *Run) startRun(n *node, e Event, workflow string) {
 	r.effects.StartRuns = append(r.effects.StartRuns, StartRun{ID: id, Workflow: workflow, Path: n.path, Input: n.input})
 }
 
+// readInput puts the input of a task that the engine does itself into v, a pointer to a struct.
+func readInput(input json.RawMessage, v any) error {
+	err := json.Unmarshal(input, v)
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kinds := map[reflect.Kind]string{reflect.String: "text", reflect.Int: "a whole number", reflect.Slice: "a list", reflect.Struct: "an object"}
+		return fmt.Errorf("%s is %s; it must be %s", cmp.Or(t.Field, "the input"), named(t.Value), kinds[t.Type.Kind()])
+	}
+	return err
+}
+
+// named names a value by what encoding/json calls it, such as "number 1.5".
+func named(kind string) string {
+	kind, _, _ = strings.Cut(kind, " ")
+	return map[string]string{"string": "text", "number": "a number", "bool": "true or false", "array": "a list", "object": "an object"}[kind]
+}
+
 // waitInput is the input of a `wait` task.
 type waitInput struct {
 	For   string `json:"for"`
@@ -36,7 +57,7 @@ type waitInput struct {
 func (r *Run) startWait(n *node, e Event) {
 	var in waitInput
 	var at int64
-	err := json.Unmarshal(e.Input, &in)
+	err := readInput(e.Input, &in)
 	switch {
 	case err != nil:
 	case in.For != "" && in.Until == "":
@@ -46,9 +67,10 @@ func (r *Run) startWait(n *node, e Event) {
 		}
 	case in.Until != "" && in.For == "":
 		var t time.Time
-		if t, err = time.Parse(time.RFC3339, in.Until); err == nil {
-			at = max(t.UnixMicro(), r.now)
+		if t, err = time.Parse(time.RFC3339, in.Until); err != nil {
+			err = fmt.Errorf("until is %q, which is no time; write it like 2026-01-31T09:30:00Z", in.Until)
 		}
+		at = max(t.UnixMicro(), r.now)
 	default:
 		err = fmt.Errorf("give either for (a duration) or until (a time as in RFC 3339)")
 	}
@@ -165,7 +187,13 @@ func (l *list) UnmarshalJSON(b []byte) error {
 
 func (r *Run) startApproval(n *node, e Event) {
 	var in approvalInput
-	if err := json.Unmarshal(e.Input, &in); err != nil {
+	err := readInput(e.Input, &in)
+	if err == nil && len(in.Form) > 0 {
+		if _, err = document.CompileSchema(in.Form); err != nil {
+			err = fmt.Errorf("form: %w", err)
+		}
+	}
+	if err != nil {
 		r.fail(n, api.Failure{Type: "invalid", Message: "approval: " + err.Error()})
 		return
 	}

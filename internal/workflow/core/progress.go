@@ -336,7 +336,7 @@ func (r *Run) failed(n *node, f api.Failure) {
 		}
 		if n.task.OnError == dag.Pause && n.undoes == nil {
 			r.emit(Event{Type: Paused, Path: n.path, Failure: &f, Reason: &api.Reason{
-				Kind: "paused", Text: "it failed; retry it, or cancel the run"}})
+				Kind: "paused", Task: n.path, Text: "it failed; retry it, or cancel the run"}})
 			return
 		}
 	}

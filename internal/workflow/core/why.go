@@ -125,7 +125,10 @@ func (r *Run) waitingReasons(n *node) []api.Reason {
 	}
 	c := *n.reason
 	if a := r.approval(n); a != nil {
-		c.Who = a.To
+		c.Who, c.Have, c.Want = a.To, len(a.By), a.Quorum
+		if len(c.Who) == 0 {
+			c.Who = []string{"role:" + api.Approver}
+		}
 		if a.Quorum > 1 {
 			c.Text += fmt.Sprintf(": %d of %d have approved", len(a.By), a.Quorum)
 		}

@@ -53,7 +53,7 @@ func TestWhy(t *testing.T) {
 		{"limit of the run", "limit: {key: k}\ntasks: {a: {use: noop}, b: {use: noop, needs: [a]}}", noWork, "a limit>k; b limit>k; b after>a"},
 		{"paused run", "tasks: {a: {use: noop}, b: {use: noop, needs: [a]}}", func(w *world) { w.must(w.run.Pause(w.now, "user:eve")) },
 			"a worker>default; b paused; b after>a"},
-		{"paused task", "tasks: {a: {use: noop, onError: pause}, b: {use: noop, needs: [a]}}", func(w *world) { w.work(failing("a")) }, "a paused; b after>a"},
+		{"paused task", "tasks: {a: {use: noop, onError: pause}, b: {use: noop, needs: [a]}}", func(w *world) { w.work(failing("a")) }, "a paused>a; b after>a"},
 		{"a run that paused by itself", "onFailure: pause\ntasks: {a: {use: noop}, b: {use: noop, needs: [a]}}", func(w *world) { w.work(failing("a")) }, "b paused>a"},
 		{"drained", "tasks: {a: {use: noop}, b: {use: noop, pool: far}, c: {use: noop, needs: [b]}}",
 			func(w *world) {

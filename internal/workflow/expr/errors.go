@@ -128,8 +128,8 @@ func quote(src string) string {
 	return "`" + src + "`"
 }
 
-// describe names a value in a message without showing much of it.
-func describe(v any) string {
+// Describe names a value in a message without showing much of it.
+func Describe(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"

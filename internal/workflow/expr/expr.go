@@ -107,7 +107,7 @@ func (p *Program) Bool(env Env) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, evalErrorf("the condition %s gives %s, not true or false", quote(p.source), describe(v)).
+		return false, evalErrorf("the condition %s gives %s, not true or false", quote(p.source), Describe(v)).
 			hint("compare it with something, as in x == \"y\" or x != nil")
 	}
 	return b, nil
@@ -122,7 +122,7 @@ func (p *Program) Text(env Env) (string, error) {
 	}
 	switch v.(type) {
 	case []any, map[string]any:
-		return "", evalErrorf("%s gives %s, not text", quote(p.source), describe(v)).
+		return "", evalErrorf("%s gives %s, not text", quote(p.source), Describe(v)).
 			hint("name one value of it, or write toJSON(…)")
 	}
 	return text(v), nil

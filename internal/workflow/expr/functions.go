@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/builtin"
 )
@@ -109,7 +110,7 @@ func texts(name string, fn func([]string) any) func(*meter, []any) (any, error) 
 		for i, a := range args {
 			s, ok := a.(string)
 			if !ok {
-				return nil, evalErrorf("%s needs text, got %s", name, describe(a)).hint("string(…) makes text")
+				return nil, evalErrorf("%s needs text, got %s", name, Describe(a)).hint("string(…) makes text")
 			}
 			in[i] = s
 			if err := m.spend(1 + len(s)/64); err != nil {
@@ -140,7 +141,7 @@ func length(m *meter, a []any) (any, error) {
 	case map[string]any:
 		return float64(len(v)), nil
 	}
-	return nil, evalErrorf("len needs text, a list or an object, got %s", describe(a[0]))
+	return nil, evalErrorf("len needs text, a list or an object, got %s", Describe(a[0]))
 }
 
 func typeOf(_ *meter, a []any) (any, error) {
@@ -185,7 +186,7 @@ func toFloat(_ *meter, a []any) (any, error) {
 			return f, nil
 		}
 	}
-	return nil, evalErrorf("%s is not a number", describe(a[0]))
+	return nil, evalErrorf("%s is not a number", Describe(a[0]))
 }
 
 func rounding(name string, fn func(float64) float64) func(*meter, []any) (any, error) {
@@ -193,7 +194,7 @@ func rounding(name string, fn func(float64) float64) func(*meter, []any) (any, e
 		if f, ok := number(a[0]); ok {
 			return fn(f), nil
 		}
-		return nil, evalErrorf("%s needs a number, got %s", name, describe(a[0]))
+		return nil, evalErrorf("%s needs a number, got %s", name, Describe(a[0]))
 	}
 }
 
@@ -211,7 +212,7 @@ func split(m *meter, a []any) (any, error) {
 	if len(a) == 3 {
 		f, ok := number(a[2])
 		if !ok {
-			return nil, evalErrorf("split takes a number of parts, got %s", describe(a[2]))
+			return nil, evalErrorf("split takes a number of parts, got %s", Describe(a[2]))
 		}
 		n = toInt(f)
 	}
@@ -241,14 +242,14 @@ func join(m *meter, a []any) (any, error) {
 	if len(a) == 2 {
 		var ok bool
 		if glue, ok = a[1].(string); !ok {
-			return nil, evalErrorf("join needs text between the parts, got %s", describe(a[1]))
+			return nil, evalErrorf("join needs text between the parts, got %s", Describe(a[1]))
 		}
 	}
 	parts, size := make([]string, len(l)), 0
 	for i, e := range l {
 		switch e.(type) {
 		case nil, []any, map[string]any:
-			return nil, evalErrorf("join needs a list of texts, one is %s", describe(e))
+			return nil, evalErrorf("join needs a list of texts, one is %s", Describe(e))
 		}
 		parts[i] = text(e)
 		size += len(parts[i]) + len(glue)
@@ -280,7 +281,7 @@ func repeat(m *meter, a []any) (any, error) {
 	s, ok := a[0].(string)
 	n, ok2 := number(a[1])
 	if !ok || !ok2 || n < 0 || n != math.Trunc(n) {
-		return nil, evalErrorf("repeat needs text and how often, got %s and %s", describe(a[0]), describe(a[1]))
+		return nil, evalErrorf("repeat needs text and how often, got %s and %s", Describe(a[0]), Describe(a[1]))
 	}
 	size := float64(len(s)) * n
 	if err := m.grow(int(min(size, 2*maxMemory))); err != nil {
@@ -292,13 +293,16 @@ func repeat(m *meter, a []any) (any, error) {
 func unb64(m *meter, a []any) (any, error) {
 	s, ok := a[0].(string)
 	if !ok {
-		return nil, evalErrorf("unb64 needs text, got %s", describe(a[0]))
+		return nil, evalErrorf("unb64 needs text, got %s", Describe(a[0]))
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		return nil, evalErrorf("%s is not base64", describe(a[0]))
+		return nil, evalErrorf("%s is not base64", Describe(a[0]))
 	}
-	return paid(m, strings.ToValidUTF8(string(b), "\uFFFD"))
+	if !utf8.Valid(b) {
+		return nil, evalErrorf("what %s encodes is not text", Describe(a[0]))
+	}
+	return paid(m, string(b))
 }
 
 func toJSON(m *meter, v any) (any, error) {
@@ -343,14 +347,14 @@ func shallow(m *meter, v any, depth int) error {
 func fromJSON(m *meter, a []any) (any, error) {
 	s, ok := a[0].(string)
 	if !ok {
-		return nil, evalErrorf("fromJSON needs text, got %s", describe(a[0]))
+		return nil, evalErrorf("fromJSON needs text, got %s", Describe(a[0]))
 	}
 	if err := m.grow(8 * len(s)); err != nil {
 		return nil, err
 	}
 	var v any
 	if err := json.Unmarshal([]byte(s), &v); err != nil {
-		return nil, evalErrorf("%s is not JSON: %s", describe(a[0]), err)
+		return nil, evalErrorf("%s is not JSON: %s", Describe(a[0]), err)
 	}
 	return v, shallow(m, v, 0)
 }

@@ -31,18 +31,18 @@ var semverForm = regexp.MustCompile(`^v?(0|[1-9]\d*)(?:\.(0|[1-9]\d*))?(?:\.(0|[
 func readVersion(name string, v any) (out version, err error) {
 	s, ok := v.(string)
 	if !ok {
-		return out, evalErrorf("%s needs text, got %s", name, describe(v)).hint("string(…) makes text")
+		return out, evalErrorf("%s needs text, got %s", name, Describe(v)).hint("string(…) makes text")
 	}
 	f := semverForm.FindStringSubmatch(s)
 	if f == nil || len(s) > 200 {
-		return out, evalErrorf("%s: %s is not a version", name, describe(v)).hint("such as 1.4.0, v2.1 or 1.0.0-rc.1")
+		return out, evalErrorf("%s: %s is not a version", name, Describe(v)).hint("such as 1.4.0, v2.1 or 1.0.0-rc.1")
 	}
 	for i := range out.core {
 		if f[i+1] == "" {
 			continue
 		}
 		if out.core[i], err = strconv.ParseUint(f[i+1], 10, 32); err != nil {
-			return out, evalErrorf("%s: a part of %s is too large", name, describe(v))
+			return out, evalErrorf("%s: a part of %s is too large", name, Describe(v))
 		}
 	}
 	if f[4] != "" {
@@ -113,7 +113,7 @@ func semverIn(m *meter, a []any) (any, error) {
 	}
 	bounds, ok := a[1].(string)
 	if !ok || strings.TrimSpace(bounds) == "" {
-		return nil, evalErrorf("semverIn needs bounds, got %s", describe(a[1])).hint(`such as ">=1.2 <2"`)
+		return nil, evalErrorf("semverIn needs bounds, got %s", Describe(a[1])).hint(`such as ">=1.2 <2"`)
 	}
 	for b := range strings.FieldsFuncSeq(bounds, func(r rune) bool { return r == ' ' || r == ',' }) {
 		if err := m.spend(2); err != nil {
@@ -127,7 +127,7 @@ func semverIn(m *meter, a []any) (any, error) {
 		c := v.compare(w)
 		fits, known := map[string]bool{"": c == 0, "=": c == 0, "==": c == 0, "!=": c != 0, "<": c < 0, "<=": c <= 0, ">": c > 0, ">=": c >= 0}[op]
 		if !known {
-			return nil, evalErrorf("semverIn: %s is no comparison", describe(op)).hint("the comparisons are = != < <= > >=")
+			return nil, evalErrorf("semverIn: %s is no comparison", Describe(op)).hint("the comparisons are = != < <= > >=")
 		}
 		if !fits {
 			return false, nil
@@ -140,14 +140,14 @@ func semverIn(m *meter, a []any) (any, error) {
 func readPrefix(name string, v any) (netip.Prefix, error) {
 	s, ok := v.(string)
 	if !ok {
-		return netip.Prefix{}, evalErrorf("%s needs text, got %s", name, describe(v)).hint("string(…) makes text")
+		return netip.Prefix{}, evalErrorf("%s needs text, got %s", name, Describe(v)).hint("string(…) makes text")
 	}
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, evalErrorf("%s: %s is not a network", name, describe(v)).hint("such as 10.1.0.0/16 or fd00::/64")
+		return p, evalErrorf("%s: %s is not a network", name, Describe(v)).hint("such as 10.1.0.0/16 or fd00::/64")
 	}
 	return p.Masked(), nil
 }
@@ -201,10 +201,10 @@ func cidrHost(m *meter, a []any) (any, error) {
 	}
 	n, ok := number(a[1])
 	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
-		return nil, evalErrorf("cidrHost needs a whole number, got %s", describe(a[1]))
+		return nil, evalErrorf("cidrHost needs a whole number, got %s", Describe(a[1]))
 	}
 	if size := math.Exp2(float64(p.Addr().BitLen() - p.Bits())); n >= size || -n > size {
-		return nil, evalErrorf("cidrHost: %s has no address %s", p, describe(a[1]))
+		return nil, evalErrorf("cidrHost: %s has no address %s", p, Describe(a[1]))
 	}
 	from := p.Addr()
 	if n < 0 {

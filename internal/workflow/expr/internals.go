@@ -57,13 +57,13 @@ var accesses = map[string]func(*meter, []any) (any, error){
 		if s, ok := a[0].(string); ok {
 			return s, nil
 		}
-		return nil, evalErrorf("the key of an object must be text, got %s", describe(a[0])).hint("string(…) makes text")
+		return nil, evalErrorf("the key of an object must be text, got %s", Describe(a[0])).hint("string(…) makes text")
 	},
 	"bool": func(_ *meter, a []any) (any, error) {
 		if b, ok := a[0].(bool); ok {
 			return b, nil
 		}
-		return nil, evalErrorf("a condition needs true or false, got %s", describe(a[0])).
+		return nil, evalErrorf("a condition needs true or false, got %s", Describe(a[0])).
 			hint("compare it with something, as in x == \"y\" or x != nil")
 	},
 	"slice of": slice,
@@ -76,18 +76,18 @@ func get(v, k any) (any, error) {
 		if s, ok := k.(string); ok {
 			return v[s], nil
 		}
-		return nil, evalErrorf("the key of an object must be text, got %s", describe(k)).hint("string(…) makes text")
+		return nil, evalErrorf("the key of an object must be text, got %s", Describe(k)).hint("string(…) makes text")
 	case []any:
 		f, ok := number(k)
 		if !ok || f != math.Trunc(f) {
-			return nil, evalErrorf("a list is indexed by whole numbers, got %s", describe(k))
+			return nil, evalErrorf("a list is indexed by whole numbers, got %s", Describe(k))
 		}
 		return element(v, toInt(f))
 	case nil:
-		return nil, evalErrorf("cannot read %s of null", describe(k)).
+		return nil, evalErrorf("cannot read %s of null", Describe(k)).
 			hint("where it may be missing, write ?. as in a?.b, and ?? for another value")
 	}
-	return nil, evalErrorf("cannot read %s of %s", describe(k), describe(v))
+	return nil, evalErrorf("cannot read %s of %s", Describe(k), Describe(v))
 }
 
 // toInt clips a number to what an int holds on every machine.
@@ -104,7 +104,7 @@ func bounds(args []any, n int) (from, to int, err error) {
 		}
 		f, ok := number(v)
 		if !ok || f != math.Trunc(f) {
-			return 0, 0, evalErrorf("a slice needs whole numbers, got %s", describe(v))
+			return 0, 0, evalErrorf("a slice needs whole numbers, got %s", Describe(v))
 		}
 		at := toInt(f)
 		if at < 0 {
@@ -129,7 +129,7 @@ func slice(m *meter, a []any) (any, error) {
 		from, to, err := bounds(a[1:], len(runes))
 		return string(runes[from:to]), err
 	}
-	return nil, evalErrorf("cannot take a slice of %s", describe(a[0]))
+	return nil, evalErrorf("cannot take a slice of %s", Describe(a[0]))
 }
 
 // binary makes an operator over two numbers.
@@ -138,7 +138,7 @@ func binary(sign string, fn func(a, b float64) (float64, error)) func(*meter, []
 		a, ok := number(args[0])
 		b, ok2 := number(args[1])
 		if !ok || !ok2 {
-			return nil, evalErrorf("cannot compute %s %s %s", describe(args[0]), sign, describe(args[1])).
+			return nil, evalErrorf("cannot compute %s %s %s", Describe(args[0]), sign, Describe(args[1])).
 				hint("float(…) makes a number of text")
 		}
 		return fn(a, b)
@@ -166,19 +166,19 @@ var arithmetic = map[string]func(*meter, []any) (any, error){
 		if f, ok := number(a[0]); ok {
 			return 0 - f, nil
 		}
-		return nil, evalErrorf("cannot compute -%s", describe(a[0]))
+		return nil, evalErrorf("cannot compute -%s", Describe(a[0]))
 	},
 	"plus": func(_ *meter, a []any) (any, error) {
 		if f, ok := number(a[0]); ok {
 			return f, nil
 		}
-		return nil, evalErrorf("cannot compute +%s", describe(a[0]))
+		return nil, evalErrorf("cannot compute +%s", Describe(a[0]))
 	},
 	"range of": func(m *meter, a []any) (any, error) {
 		from, ok := number(a[0])
 		to, ok2 := number(a[1])
 		if !ok || !ok2 || from != math.Trunc(from) || to != math.Trunc(to) {
-			return nil, evalErrorf("a range needs whole numbers, got %s..%s", describe(a[0]), describe(a[1]))
+			return nil, evalErrorf("a range needs whole numbers, got %s..%s", Describe(a[0]), Describe(a[1]))
 		}
 		if to < from {
 			return []any{}, nil
@@ -207,7 +207,7 @@ func add(m *meter, args []any) (any, error) {
 	a, ok := args[0].(string)
 	b, ok2 := args[1].(string)
 	if !ok || !ok2 {
-		return nil, evalErrorf("cannot add %s and %s", describe(args[0]), describe(args[1])).
+		return nil, evalErrorf("cannot add %s and %s", Describe(args[0]), Describe(args[1])).
 			hint("+ adds two numbers or two texts; string(…) makes text, ?? gives another value for null")
 	}
 	if err := m.grow(len(a) + len(b)); err != nil {
@@ -232,7 +232,7 @@ func compare(m *meter, a, b any) (int, error) {
 	x, ok := a.(string)
 	y, ok2 := b.(string)
 	if !ok || !ok2 {
-		return 0, evalErrorf("cannot compare %s with %s", describe(a), describe(b)).
+		return 0, evalErrorf("cannot compare %s with %s", Describe(a), Describe(b)).
 			hint("only two numbers or two texts have an order")
 	}
 	return strings.Compare(x, y), m.spend(1 + min(len(x), len(y))/256)
@@ -254,7 +254,7 @@ func ofTexts(word string, fn func(a, b string) bool) func(*meter, []any) (any, e
 		a, ok := args[0].(string)
 		b, ok2 := args[1].(string)
 		if !ok || !ok2 {
-			return nil, evalErrorf("%s works on text, got %s and %s", word, describe(args[0]), describe(args[1])).
+			return nil, evalErrorf("%s works on text, got %s and %s", word, Describe(args[0]), Describe(args[1])).
 				hint("for a list write x in list")
 		}
 		return fn(a, b), m.spend(1 + len(a)/256)
@@ -300,7 +300,7 @@ func within(m *meter, a []any) (any, error) {
 		}
 		return false, nil
 	}
-	return nil, evalErrorf("x in y needs a list or an object, got %s", describe(a[1])).hint("for text write y contains x")
+	return nil, evalErrorf("x in y needs a list or an object, got %s", Describe(a[1])).hint("for text write y contains x")
 }
 
 func matches(m *meter, a []any) (any, error) {
@@ -309,13 +309,13 @@ func matches(m *meter, a []any) (any, error) {
 	}
 	s, ok := a[0].(string)
 	if !ok {
-		return nil, evalErrorf("matches works on text, got %s", describe(a[0]))
+		return nil, evalErrorf("matches works on text, got %s", Describe(a[0]))
 	}
 	re, ok := a[1].(*regexp.Regexp)
 	if !ok {
 		p, ok := a[1].(string)
 		if !ok || len(p) > maxPattern {
-			return nil, evalErrorf("matches needs a regular expression of at most %d bytes, got %s", maxPattern, describe(a[1]))
+			return nil, evalErrorf("matches needs a regular expression of at most %d bytes, got %s", maxPattern, Describe(a[1]))
 		}
 		// Compiling costs more than most matches; a loop over it has to pay.
 		if err := m.spend(20 + len(p)); err != nil {
@@ -336,7 +336,7 @@ var loops = map[string]func(*meter, []any) (any, error){
 	"tick": func(m *meter, a []any) (any, error) { return a[0], m.spend(1) },
 	"test": func(m *meter, a []any) (any, error) {
 		if _, ok := a[0].(bool); !ok {
-			return nil, evalErrorf("%s needs a condition that gives true or false, got %s", a[1], describe(a[0]))
+			return nil, evalErrorf("%s needs a condition that gives true or false, got %s", a[1], Describe(a[0]))
 		}
 		return a[0], m.spend(1)
 	},
@@ -360,7 +360,7 @@ func over(m *meter, a []any, cost int) (any, error) {
 		if _, isMap := a[0].(map[string]any); isMap {
 			hint = "values(x), keys(x) and toPairs(x) give lists"
 		}
-		return nil, evalErrorf("%s needs a list, got %s", a[1], describe(a[0])).hint(hint)
+		return nil, evalErrorf("%s needs a list, got %s", a[1], Describe(a[0])).hint(hint)
 	}
 	return l, m.spend(cost)
 }
@@ -372,7 +372,7 @@ func grouped(_ *meter, a []any) (any, error) {
 		pair := p.([]any)
 		switch pair[0].(type) {
 		case nil, []any, map[string]any:
-			return nil, evalErrorf("groupBy needs text, numbers or booleans as keys, got %s", describe(pair[0]))
+			return nil, evalErrorf("groupBy needs text, numbers or booleans as keys, got %s", Describe(pair[0]))
 		}
 		k := text(pair[0])
 		l, _ := out[k].([]any)
@@ -405,7 +405,7 @@ func descending(order any) (bool, error) {
 	case "desc":
 		return true, nil
 	}
-	return false, evalErrorf(`the order is "asc" or "desc", got %s`, describe(order))
+	return false, evalErrorf(`the order is "asc" or "desc", got %s`, Describe(order))
 }
 
 // sortBy sorts l in place by a key of each element, which must all be numbers or all be texts.

@@ -8,7 +8,7 @@ import (
 func list(name string, v any) ([]any, error) {
 	l, ok := v.([]any)
 	if !ok {
-		return nil, evalErrorf("%s needs a list, got %s", name, describe(v))
+		return nil, evalErrorf("%s needs a list, got %s", name, Describe(v))
 	}
 	return l, nil
 }
@@ -27,7 +27,7 @@ func numbers(m *meter, name string, args []any) ([]float64, error) {
 		for _, e := range l {
 			f, ok := number(e)
 			if !ok {
-				return nil, evalErrorf("%s needs numbers, got %s", name, describe(e))
+				return nil, evalErrorf("%s needs numbers, got %s", name, Describe(e))
 			}
 			out = append(out, f)
 		}
@@ -116,7 +116,7 @@ func take(_ *meter, a []any) (any, error) {
 	}
 	f, ok := number(a[1])
 	if !ok || f < 0 {
-		return nil, evalErrorf("take needs how many, got %s", describe(a[1]))
+		return nil, evalErrorf("take needs how many, got %s", Describe(a[1]))
 	}
 	n := min(toInt(f), len(l))
 	return l[:n:n], nil
@@ -229,7 +229,7 @@ func sortList(m *meter, a []any) (any, error) {
 func object(m *meter, name string, v any) (map[string]any, []string, error) {
 	o, ok := v.(map[string]any)
 	if !ok {
-		return nil, nil, evalErrorf("%s needs an object, got %s", name, describe(v))
+		return nil, nil, evalErrorf("%s needs an object, got %s", name, Describe(v))
 	}
 	if err := m.grow(48 * len(o)); err != nil {
 		return nil, nil, err
@@ -285,11 +285,11 @@ func fromPairs(m *meter, a []any) (any, error) {
 	for _, e := range l {
 		pair, _ := e.([]any)
 		if len(pair) != 2 {
-			return nil, evalErrorf("fromPairs needs a list of pairs, one is %s", describe(e))
+			return nil, evalErrorf("fromPairs needs a list of pairs, one is %s", Describe(e))
 		}
 		k, ok := pair[0].(string)
 		if !ok {
-			return nil, evalErrorf("the key of an object must be text, got %s", describe(pair[0]))
+			return nil, evalErrorf("the key of an object must be text, got %s", Describe(pair[0]))
 		}
 		out[k] = pair[1]
 	}

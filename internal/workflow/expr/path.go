@@ -126,7 +126,7 @@ func (p *path) step(v any, k key, i int) (any, error) {
 		return nil, evalErrorf("cannot read %q of %s: it is null", name, at).
 			hint("where it may be missing, write ?. as in a?.b, and ?? for another value")
 	}
-	return nil, evalErrorf("cannot read %q of %s: it is %s", name, at, describe(v))
+	return nil, evalErrorf("cannot read %q of %s: it is %s", name, at, Describe(v))
 }
 
 // element is l[i]; a negative i counts from the end.

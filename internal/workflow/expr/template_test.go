@@ -160,3 +160,25 @@ func TestDataNeverNamesASecret(t *testing.T) {
 		}
 	})
 }
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	env := expr.Env{"x": nil, "n": float64(3), "s": "a", "o": map[string]any{"k": float64(1)}}
+	for src, want := range map[string]string{
+		"plain": "plain", "${{ s }}": "a", "${{ n }}": "3", "host/${{ s }}/${{ n }}": "host/a/3", "${{ o }}": `{"k":1}`,
+		"${{ x }}": "!null", "host/${{ x }}": "!x is null",
+	} {
+		tmpl, errs := expr.ParseTemplate(src)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		got, err := tmpl.Key(env)
+		if bad, ok := strings.CutPrefix(want, "!"); ok {
+			if err == nil || !strings.Contains(err.Error(), bad) {
+				t.Errorf("Key of %q = %q, %v; want an error about %s", src, got, err, bad)
+			}
+		} else if got != want || err != nil {
+			t.Errorf("Key of %q = %q, %v; want %q", src, got, err, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"tutti/api"
@@ -94,10 +95,18 @@ func expansion(doc []byte) (*dag.Graph, error) {
 	return definition.Load(docs[0].JSON, docs[0].Digest)
 }
 
-// Record fills in the recording from the journals, so that the run can be simulated again.
+// Record fills in the recording from the journals, so that the run can be simulated again. Of a task that
+// a person retried it keeps how it ended: nobody retries it in a simulation.
 func (x *Export) Record() error {
 	root := x.Find(x.Root)
-	x.Definition, x.Workflow, x.Inputs, x.Tasks = root.Definition, root.Run.Workflow, root.Run.Inputs, nil
+	x.Definition, x.Workflow, x.Inputs, x.Tasks, x.Called = root.Definition, root.Run.Workflow, root.Run.Inputs, nil, nil
+	known := map[string]bool{root.Run.Workflow: true}
+	for _, sub := range x.Runs {
+		if !known[sub.Run.Workflow] {
+			known[sub.Run.Workflow] = true
+			x.Called = append(x.Called, sub.Definition)
+		}
+	}
 	return x.record(root, "", 0)
 }
 
@@ -107,10 +116,14 @@ func (x *Export) record(e *ExportedRun, prefix string, depth int) error {
 	if err != nil {
 		return err
 	}
+	retried := e.retried()
 	for _, t := range r.Tasks() {
 		full, err := r.Task(t.Path)
 		if err != nil {
 			return err
+		}
+		if retried && full.State == api.Succeeded {
+			full.Attempts = nil
 		}
 		x.Tasks = append(x.Tasks, Recorded{Path: prefix + t.Path, Use: t.Use, State: t.State, Input: full.Input, Output: full.Output, Failure: t.Failure,
 			Started: t.Started, Ended: t.Ended, Attempts: full.Attempts})
@@ -121,6 +134,17 @@ func (x *Export) record(e *ExportedRun, prefix string, depth int) error {
 		}
 	}
 	return nil
+}
+
+// retried reports whether a person retried anything in the run.
+func (e *ExportedRun) retried() bool {
+	for _, row := range e.Journal {
+		var events []core.Event
+		if json.Unmarshal(row.Events, &events) == nil && slices.ContainsFunc(events, func(ev core.Event) bool { return ev.Type == core.Retried }) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxExportDepth bounds sub-runs inside sub-runs.

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"tutti/api"
@@ -132,9 +133,11 @@ type Retry struct {
 type Recording struct {
 	// Definition is the workflow, as a document or as the text of one.
 	Definition json.RawMessage `json:"definition"`
-	Workflow   string          `json:"workflow"`
-	Inputs     json.RawMessage `json:"inputs"`
-	Tasks      []Recorded      `json:"tasks"`
+	// Called are the workflows that it called, as Definition is given.
+	Called   []json.RawMessage `json:"called,omitempty"`
+	Workflow string            `json:"workflow"`
+	Inputs   json.RawMessage   `json:"inputs"`
+	Tasks    []Recorded        `json:"tasks"`
 }
 
 // Recorded is a task of a recorded run. Tasks of sub-runs have paths such as call/task.
@@ -163,16 +166,26 @@ func ReadRecording(data []byte) (*Recording, error) {
 	return &r, nil
 }
 
-// File returns the definition as a file, where the recording has it.
-func (r *Recording) File() (api.SourceFile, bool) {
-	if len(r.Definition) == 0 || string(r.Definition) == "null" {
-		return api.SourceFile{}, false
+// Files returns the definitions as files, where the recording has them.
+func (r *Recording) Files() (files []api.SourceFile) {
+	if r == nil {
+		return nil
 	}
-	var text string
-	if json.Unmarshal(r.Definition, &text) != nil {
-		text = string(r.Definition)
+	for i, raw := range append([]json.RawMessage{r.Definition}, r.Called...) {
+		if len(raw) == 0 || string(raw) == "null" {
+			continue
+		}
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			text = string(raw)
+		}
+		name := "recording"
+		if i > 0 {
+			name += "/" + strconv.Itoa(i)
+		}
+		files = append(files, api.SourceFile{Name: name, Text: text})
 	}
-	return api.SourceFile{Name: "recording", Text: text}, true
+	return files
 }
 
 // mock returns what a task did in the recorded run.

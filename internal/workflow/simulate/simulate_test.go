@@ -175,11 +175,11 @@ func TestRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, ok := rec.File()
-	if !ok {
-		t.Fatal("the recording has no definition")
+	files := rec.Files()
+	if len(files) != 1 {
+		t.Fatalf("the recording has %d definitions; want one", len(files))
 	}
-	rep := play(t, read(t, f.Text), simulate.Scenario{Recording: rec})
+	rep := play(t, read(t, files[0].Text), simulate.Scenario{Recording: rec})
 	if got, want := outcome(rep), `succeeded 1m41s {"id":"vm-9"} a:succeeded b:succeeded`; got != want { // 10s, 1s of retry.wait, 30s, 60s
 		t.Errorf("outcome = %s; want %s", got, want)
 	}
