@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"tutti/internal/converge"
 	"tutti/internal/definition"
 	"tutti/internal/dropin"
 	"tutti/internal/file"
@@ -26,6 +27,7 @@ import (
 func (p *platform) list() []part {
 	c := p.c
 	return []part{
+		back("converge", converge.Migrations, func() build { return converge.New }),
 		back("definition", definition.Migrations, func() build { return definition.New }),
 		back("dropin", nil, func() build { return dropin.New(p.dropin()) }).withoutDatabase(),
 		back("file", file.Migrations, func() build { return file.New(p.blobs) }).

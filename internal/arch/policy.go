@@ -49,7 +49,7 @@ var layers = []layer{
 	{name: "drivers", packages: []string{"internal/task/*task/...", "internal/terraform/tf*/...", "internal/ansible/*/..."}, wired: true,
 		remedy: "drivers do not know each other: share through the seam internal/task"},
 	{name: "services", packages: []string{
-		"internal/workflow/...", "internal/worker/...", "internal/definition/...", "internal/dropin/...", "internal/request/...", "internal/resource/...",
+		"internal/workflow/...", "internal/worker/...", "internal/converge/...", "internal/definition/...", "internal/dropin/...", "internal/request/...", "internal/resource/...",
 		"internal/file/...", "internal/logs/...", "internal/notify/...", "internal/overview/...", "internal/presence/...", "internal/identity/...",
 		"internal/secret/...", "internal/rollouts/...", "internal/gateway/...",
 	}, remedy: "services do not know each other: declare the call or the event in api and make it on the bus"},

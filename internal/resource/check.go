@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"tutti/api"
 	"tutti/errs"
@@ -105,7 +106,7 @@ func (o *overlay) checkType(ctx context.Context, d *document.Document) ([]errs.P
 	if t == nil {
 		return problems, nil
 	}
-	for _, c := range t.workflows {
+	for _, c := range slices.Concat(t.workflows, t.converge) {
 		ok, err := o.exists(ctx, api.KindWorkflow, c.use)
 		if err != nil {
 			return nil, err

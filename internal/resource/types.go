@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"tutti/api"
 	"tutti/errs"
@@ -44,6 +45,7 @@ type resourceType struct {
 	workflows                []choice
 	inputs                   *expr.Template
 	options                  []optionSource
+	converge                 []choice // the workflow that keeps all of them as they were ordered, if any
 }
 
 // choice is a workflow and when it is used; a nil when is always.
@@ -64,6 +66,7 @@ type preset struct {
 var (
 	readsSpec     = []string{"spec", "params", "requester"}
 	readsResource = []string{"spec", "params", "requester", "resource"}
+	readsConverge = []string{"resource", "due", "resources"}
 )
 
 // parser turns a document into a type or a preset and gathers what is wrong with it.
@@ -108,6 +111,7 @@ func parseType(d *document.Document) (*resourceType, []errs.Problem) {
 	t.inputs = p.template("/inputs", orElse(v["inputs"], map[string]any{"spec": "${{ spec }}"}), readsResource)
 	t.workflows = p.workflows(v["workflow"])
 	t.handler = p.handler(v["handler"])
+	t.converge = p.converge(v["converge"])
 	t.options = p.optionSources("/schema", "", t.schema)
 	if len(p.problems) > 0 {
 		return nil, p.problems
@@ -185,6 +189,22 @@ func (p *parser) workflows(v any) (out []choice) {
 		out = append(out, c)
 	}
 	return out
+}
+
+// converge checks what is to be done with all resources of the type again and again.
+func (p *parser) converge(v any) []choice {
+	m, _ := v.(map[string]any)
+	if m == nil {
+		return nil
+	}
+	if m["inputs"] != nil {
+		p.template("/converge/inputs", m["inputs"], readsConverge)
+	}
+	var every api.Duration
+	if err := every.UnmarshalText([]byte(text(m["every"]))); err != nil || time.Duration(every) < time.Minute {
+		p.fail(p.d.At("/converge/every"), "it is to be at least 1m", "write 1h, or 1d")
+	}
+	return []choice{{use: text(m["workflow"]), at: "/converge/workflow"}}
 }
 
 func (p *parser) condition(at, source string) *expr.Program {
