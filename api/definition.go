@@ -34,10 +34,12 @@ const (
 	KindResourceType = "ResourceType"
 	KindPreset       = "Preset"
 	KindTaskType     = "TaskType"
+	KindView         = "View"
+	KindTrigger      = "Trigger"
 )
 
 // Kinds lists the kinds that can be applied.
-var Kinds = []string{KindWorkflow, KindResourceType, KindPreset, KindTaskType}
+var Kinds = []string{KindWorkflow, KindResourceType, KindPreset, KindTaskType, KindView, KindTrigger}
 
 // SourceFile is a file with one or more documents.
 type SourceFile struct {

@@ -16,10 +16,11 @@ const (
 	Author   = "author"   // publishes definitions, and what an operator may
 	Admin    = "admin"    // everything in the namespace
 	Worker   = "worker"   // takes work from pools: for tokens of remote workers
+	Monitor  = "monitor"  // delivers alerts to triggers: for tokens of monitoring systems
 )
 
 var viewer = []string{"run.read", "request.read", "definition.read", "file.read", "rollout.read"}
-var operator = append(slices.Clone(viewer), "run.start", "run.cancel", "run.retry", "run.undo", "request.create", "request.cancel",
+var operator = append(slices.Clone(viewer), "run.start", "run.cancel", "run.retry", "run.undo", "view.refresh", "request.create", "request.cancel",
 	"file.write", "mail.send", "repository.write", "rollout.report", "rollout.control")
 var author = append(slices.Clone(operator), "definition.apply", "run.edit", "secret.list", "rollout.hooks")
 
@@ -31,12 +32,13 @@ var rolePermissions = map[string][]string{
 	Approver: append(slices.Clone(viewer), "approval.decide"),
 	Author:   author,
 	Worker:   {"task.work"},
-	Admin: append(slices.Clone(author), "approval.decide", "secret.set", "audit.read", "task.work", "task.exec", "task.terraform", "task.ansible",
+	Monitor:  {"trigger.fire"},
+	Admin: append(slices.Clone(author), "approval.decide", "secret.set", "view.permit", "trigger.fire", "audit.read", "task.work", "task.exec", "task.terraform", "task.ansible",
 		"user.read", "user.write", "token.write", "namespace.write"),
 }
 
 // Roles lists the roles that can be granted, weakest first.
-var Roles = []string{Viewer, Worker, Approver, Operator, Author, Admin}
+var Roles = []string{Viewer, Worker, Monitor, Approver, Operator, Author, Admin}
 
 // Allow is the policy of the bus: it returns nil where c holds permission in namespace. Namespace ""
 // asks for a permission that has no namespace, which needs a grant in "*". A caller without any grant
@@ -108,7 +110,7 @@ type User struct {
 // GrantView is a role in a namespace; namespace "*" is every one.
 type GrantView struct {
 	Namespace string `json:"namespace" pattern:"^([a-z][a-z0-9-]{0,62}|\\*)$"`
-	Role      string `json:"role" enum:"viewer,worker,approver,operator,author,admin"`
+	Role      string `json:"role" enum:"viewer,worker,monitor,approver,operator,author,admin"`
 }
 
 // Token is an API token without its secret.

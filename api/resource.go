@@ -36,6 +36,19 @@ type Resource struct {
 	Run       RunID           `json:"run"`
 	Trace     string          `json:"trace"`
 	Updated   time.Time       `json:"updated"`
+	// Entry and Params are what it was last asked for with.
+	Entry  string          `json:"entry,omitempty"`
+	Params json.RawMessage `json:"params,omitempty"`
+	// Source is the file in git it was made of; nil where its type keeps none.
+	Source *SourceRef `json:"source,omitempty"`
+	// Expires is when a request to delete it is filed.
+	Expires time.Time `json:"expires,omitzero"`
+	// Pending is the request that is changing it now; only in GetResource.
+	Pending string `json:"pending,omitempty"`
+	// Actions are what its type lets be done to it: modify, delete, observe; only in GetResource.
+	Actions []string `json:"actions,omitempty"`
+	// Observed is what was last seen of it in the world; only in GetResource.
+	Observed *Observation `json:"observed,omitempty"`
 	// History is every request that changed it, newest first; only in GetResource.
 	History []ResourceChange `json:"history,omitempty"`
 }
@@ -47,13 +60,30 @@ type ResourceChange struct {
 	State   State     `json:"state"`
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
+	// Action is create, modify or delete.
+	Action string `json:"action,omitempty"`
+	// Source is the file it committed.
+	Source *SourceRef `json:"source,omitempty"`
+	// Undone says that it was taken back.
+	Undone bool `json:"undone,omitempty"`
+}
+
+// Observation is what a run that only looks found a resource to be.
+type Observation struct {
+	Run   RunID           `json:"run"`
+	State State           `json:"state"`
+	At    time.Time       `json:"at"`
+	World json.RawMessage `json:"world,omitempty"` // outputs of the run
+	// Drift are the outputs that differ from those the resource was made with.
+	Drift []Difference `json:"drift,omitempty"`
+	// Failure says why it could not be looked at.
+	Failure string `json:"failure,omitempty"`
 }
 
 // ResolveIn asks what an entry with parameters becomes.
 type ResolveIn struct {
 	NS
-	Entry     string
-	Params    json.RawMessage
+	Ask
 	Requester string
 }
 
@@ -68,6 +98,58 @@ type Resolved struct {
 	Inputs json.RawMessage
 	// Notify are the addresses the type always tells.
 	Notify []string
+	// Action is create, modify or delete; Base the request that the resource stands at.
+	Action, Base string
+	// Params are those of the resource after it; of a modification all of them.
+	Params json.RawMessage `json:",omitempty"`
+	// Before is the common format as it stands.
+	Before json.RawMessage `json:",omitempty"`
+	// Changes are the fields of the common format that differ from Before.
+	Changes []Difference `json:",omitempty"`
+	// Files says that FileResources is to be called before the run: the file is kept in Repository, or the
+	// resource is changed by one request at a time. Version is the type's.
+	Files      bool
+	Repository string
+	Path       string
+	Version    int
+	// Preview is the workflow that tries it out and its inputs; empty where the type has none.
+	Preview       string
+	PreviewInputs json.RawMessage `json:",omitempty"`
+}
+
+// FileRequestIn has the files of a request committed: one commit for each repository.
+type FileRequestIn struct {
+	NS
+	Request   string
+	Trace     string
+	Requester string
+	Title     string
+	Items     []FileItem
+}
+
+// FileItem is a resource to file.
+type FileItem struct {
+	Type, Name, Entry, Action, Base, Workflow string
+	Version                                   int
+	Spec, Params                              json.RawMessage `json:",omitempty"`
+}
+
+// Filed are the files of a request.
+type Filed struct {
+	// Items are in the order they were asked for.
+	Items []FiledItem
+}
+
+// FiledItem is where the file of a resource is, and the inputs of its workflow with that filled in.
+type FiledItem struct {
+	Source SourceRef
+	Inputs json.RawMessage
+}
+
+// ObserveIn has a resource looked at.
+type ObserveIn struct {
+	ResourceIn
+	Key string `header:"Idempotency-Key" maxLength:"200"`
 }
 
 // EntryIn names a catalogue entry.
@@ -188,6 +270,8 @@ var (
 	ResolveResource = bus.Method[ResolveIn, Resolved]{Name: "resource.resolve", Perm: bus.System, Doc: "Validate and enrich what was asked for and choose the workflow."}
 	ListResources   = bus.Method[ListResourcesIn, Page[Resource]]{Name: "resource.list", HTTP: "GET /v1/namespaces/{namespace}/resources", Perm: "request.read", Doc: "List resources by type and name."}
 	GetResource     = bus.Method[ResourceIn, Resource]{Name: "resource.get", HTTP: "GET /v1/namespaces/{namespace}/resources/{type}/{name}", Perm: "request.read", Doc: "Get a resource with its history."}
+	FileResources   = bus.Method[FileRequestIn, Filed]{Name: "resource.file", Perm: bus.System, Doc: "Commit the files of a request, after a look whether its resources still stand where it believes."}
+	ObserveResource = bus.Method[ObserveIn, Run]{Name: "resource.observe", HTTP: "POST /v1/namespaces/{namespace}/resources/{type}/{name}/observe", Perm: "run.start", Status: 201, Doc: "Look at a resource in the world, with the workflow that its type declares for it."}
 	CommitFiles     = bus.Method[CommitIn, Commit]{Name: "repository.commit", Perm: "repository.write", Doc: "Write files to a repository as one commit."}
 	ListCommits     = bus.Method[ListCommitsIn, Page[Commit]]{Name: "repository.log", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits", Perm: "request.read", Doc: "List the commits of a repository, newest first."}
 	ListTree        = bus.Method[ListTreeIn, Page[TreeFile]]{Name: "repository.tree", HTTP: "GET /v1/namespaces/{namespace}/repositories/{repository}/commits/{commit}/tree", Perm: "request.read", Doc: "List the files of a folder as of a commit, by path; at most 5000."}

@@ -11,8 +11,10 @@ import (
 
 	"tutti/api"
 	"tutti/internal/gateway"
+	"tutti/internal/request"
 	"tutti/internal/resource"
 	tasks "tutti/internal/task/all"
+	"tutti/internal/view"
 	"tutti/internal/workflow/definition"
 )
 
@@ -45,6 +47,7 @@ func document() error {
 func schemas() error {
 	all := resource.Schemas()
 	all[api.KindWorkflow] = definition.Schema()
+	all[api.KindView], all[api.KindTrigger] = view.Schema(), request.TriggerSchema()
 	all[api.KindTaskType] = tasks.Drivers(tasks.Deps{}).Schema()
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", " ")

@@ -15,6 +15,7 @@ import (
 	"tutti/internal/resource"
 	"tutti/internal/shim"
 	"tutti/internal/task/all"
+	"tutti/internal/view"
 	"tutti/internal/workflow"
 )
 
@@ -32,6 +33,7 @@ func run() int {
 	c.Shim = shim.Main
 	c.Types = workerTypes
 	c.Schemas = resource.Schemas()
+	c.Schemas[api.KindView], c.Schemas[api.KindTrigger] = view.Schema(), request.TriggerSchema()
 	c.Schemas[api.KindTaskType] = all.Drivers(all.Deps{}).Schema()
 	offline(&c)
 	c.More = append(append(demoCommands(c), benchCommands(c)...), runnerCommands()...)

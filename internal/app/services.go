@@ -19,6 +19,7 @@ import (
 	"tutti/internal/secret"
 	"tutti/internal/service"
 	"tutti/internal/store"
+	"tutti/internal/view"
 	"tutti/internal/worker"
 	"tutti/internal/workflow"
 )
@@ -45,6 +46,7 @@ func (p *platform) list() []part {
 			}),
 		back("rollouts", rollouts.Migrations, func() build { return rollouts.New(p.guard) }),
 		back("secret", secret.Migrations, func() build { return secret.New(p.box) }),
+		back("view", view.Migrations, func() build { return view.New(view.Config{Guard: p.guard}) }),
 		back("workflow", workflow.Migrations, func() build { return workflow.New(p.workflow()) }).verified(workflow.Verify),
 		front("worker", func() build { return worker.New(p.tasks.Types(), p.drivers, c.Worker) }),
 		front("gateway", func() build { return p.gateway }).startedOnce(),

@@ -167,7 +167,7 @@ func (l *line) root() *cobra.Command {
 	section("daily", "Every day:",
 		l.applyCommand(), l.planCommand(), l.statusCommand(), l.watchCommand(), l.waitCommand(), l.logsCommand(), l.openCommand())
 	section("things", "Things:",
-		l.requestCommands(), l.runCommands(), l.approvalCommands(), l.workflowCommands(), l.taskCommands(), l.resourceCommands(), l.rolloutCommands(), l.catalogueCommand("catalogue"),
+		l.requestCommands(), l.runCommands(), l.approvalCommands(), l.workflowCommands(), l.taskCommands(), l.resourceCommands(), l.viewCommands(), l.triggerCommands(), l.rolloutCommands(), l.catalogueCommand("catalogue"),
 		l.fileCommands(), l.eventCommands(), l.auditCommands(), l.serviceCommands())
 	section("access", "Access:",
 		l.loginCommand(), l.logoutCommand(), l.whoamiCommand(), l.contextCommands(), l.userCommands(), l.tokenCommands(), l.secretCommands(), l.namespaceCommands())

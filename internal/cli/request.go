@@ -175,25 +175,35 @@ func (l *line) requestBody(ctx context.Context, g *given, entry string) (api.Cre
 func (l *line) requestCreate() *cobra.Command {
 	var g given
 	var w waiting
-	var title, key string
-	var notify []string
-	cmd := l.command("create ENTRY", "Ask for what the catalogue offers", func(ctx context.Context, args []string) error {
-		body, err := l.requestBody(ctx, &g, args[0])
+	var file, key string
+	var dry bool
+	var body api.CreateRequestBody
+	ttl := ""
+	cmd := l.command("create [ENTRY]", "Ask for what the catalogue offers, or for all that a file asks for", func(ctx context.Context, args []string) error {
+		f, err := l.askedFor(ctx, &g, args, file, ttl, body)
 		if err != nil {
 			return err
 		}
-		body.Title, body.Notify = title, notify
-		r, err := call(ctx, l, api.CreateRequest, api.CreateRequestIn{Key: key, Body: body})
+		if dry {
+			plan, err := call(ctx, l, api.PlanRequest, api.PlanRequestIn{Body: f.body})
+			if err != nil {
+				return f.placed(err)
+			}
+			return l.printPlan(plan)
+		}
+		r, err := call(ctx, l, api.CreateRequest, api.CreateRequestIn{Key: key, Body: f.body})
 		if err != nil {
-			return err
+			return f.placed(err)
 		}
 		return l.accepted(ctx, &w, r)
 	})
-	cmd.Example = "  tutti request create vm -p name=web-dev-07 -p network=INTRANET_DEV -p cpu=2 --wait\n  tutti request create vm --params vm.yaml\n  tutti request create vm --interactive"
+	cmd.Example = "  tutti request create vm -p name=web-dev-07 -p network=INTRANET_DEV -p cpu=2 --wait\n  tutti request create vm --params vm.yaml\n  tutti request create vm --interactive\n  tutti request create -f twenty.yaml --dry-run"
 	g.flags(l, cmd)
-	cmd.Flags().StringVar(&title, "title", "", "a line to know it by")
-	cmd.Flags().StringSliceVar(&notify, "notify", nil, "mail addresses to tell of receipt and completion")
+	fileFlags(cmd, &file, &ttl, &body)
+	cmd.Flags().StringVar(&body.Title, "title", "", "a line to know it by")
+	cmd.Flags().StringSliceVar(&body.Notify, "notify", nil, "mail addresses to tell of receipt and completion")
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key makes one request, however often it is sent")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "check it and say what it would do, and do nothing")
 	cmd.ValidArgsFunction = l.complete(l.entryNames)
 	return w.starts(cmd)
 }
@@ -255,49 +265,6 @@ func (l *line) requestShow() *cobra.Command {
 	})
 	cmd.ValidArgsFunction = l.complete(l.requestIDs)
 	return cmd
-}
-
-func (l *line) requestPlan() *cobra.Command {
-	var g given
-	cmd := l.command("plan ENTRY", "Say what a request would do, and do nothing", func(ctx context.Context, args []string) error {
-		body, err := l.requestBody(ctx, &g, args[0])
-		if err != nil {
-			return err
-		}
-		plan, err := call(ctx, l, api.PlanRequest, api.CreateRequestIn{Body: body})
-		if err != nil {
-			return err
-		}
-		return l.printPlan(plan)
-	})
-	g.flags(l, cmd)
-	cmd.ValidArgsFunction = l.complete(l.entryNames)
-	return cmd
-}
-
-func (l *line) printPlan(plan api.RequestPlan) error {
-	p := l.printer()
-	if p.Structured() {
-		return output.One(p, plan, nil, plan.Name)
-	}
-	if p.Terminal {
-		l.note("%s %s, by %s version %d:", plan.Type, plan.Name, plan.Workflow, plan.Version)
-	}
-	cols := []output.Column[api.PlanStep]{
-		col("STEP", func(s api.PlanStep) string { return s.Path }),
-		col("USE", func(s api.PlanStep) string { return s.Use }),
-		col("ONLY WHEN", func(s api.PlanStep) string { return s.When }),
-		col("UNDONE BY", func(s api.PlanStep) string { return s.Undo }),
-		col("TITLE", func(s api.PlanStep) string { return s.Title }),
-	}
-	if err := output.List(p, plan, plan.Steps, cols, nil); err != nil {
-		return err
-	}
-	if u := usually(plan.Expected); u != "" {
-		l.note("It usually takes %s.", u)
-	}
-	l.note("Nothing was done. The resource would be: %s", plan.Spec)
-	return nil
 }
 
 func (l *line) requestCancel() *cobra.Command {

@@ -16,7 +16,7 @@ import (
 
 func (l *line) resourceCommands() *cobra.Command {
 	return l.group("resource", "See what exists, and what could", "  tutti resource list\n  tutti resource show vm web-dev-07",
-		l.resourceList(), l.resourceShow(), l.resourceHistory(), l.definitionList(api.KindResourceType), l.catalogueCommand("catalogue"))
+		l.resourceList(), l.resourceShow(), l.resourceHistory(), l.resourceModify(), l.resourceDelete(), l.resourceRollback(), l.resourceObserve(), l.definitionList(api.KindResourceType), l.catalogueCommand("catalogue"))
 }
 
 func (l *line) resourceList() *cobra.Command {
@@ -83,6 +83,10 @@ func (l *line) resourceShow() *cobra.Command {
 			col("Run", func(r api.Resource) string { return string(r.Run) }),
 			col("Trace", func(r api.Resource) string { return r.Trace }),
 			when("Updated", func(r api.Resource) time.Time { return r.Updated }),
+			when("Expires", func(r api.Resource) time.Time { return r.Expires }),
+			col("Pending", func(r api.Resource) string { return r.Pending }),
+			col("File", func(r api.Resource) string { return sourceLine(r.Source) }),
+			col("World", func(r api.Resource) string { return worldLine(r.Observed) }),
 			col("Spec", func(r api.Resource) string { return string(r.Spec) }),
 			col("Outputs", func(r api.Resource) string { return string(r.Outputs) }),
 		}
@@ -99,12 +103,52 @@ func (l *line) resourceHistory() *cobra.Command {
 		cols := []output.Column[api.ResourceChange]{
 			col("REQUEST", func(c api.ResourceChange) string { return c.Request }),
 			stateOf(func(c api.ResourceChange) api.State { return c.State }),
-			col("RUN", func(c api.ResourceChange) string { return string(c.Run) }),
+			col("ACTION", func(c api.ResourceChange) string { return changeWord(c) }),
+			col("COMMIT", func(c api.ResourceChange) string { return commitOf(c.Source) }),
+			wide("RUN", func(c api.ResourceChange) string { return string(c.Run) }),
 			col("BY", func(c api.ResourceChange) string { return c.By }),
 			when("AT", func(c api.ResourceChange) time.Time { return c.At }),
 		}
 		return list(l, api.Page[api.ResourceChange]{Items: r.History}, cols, func(c api.ResourceChange) string { return c.Request }, "No request changed it.")
 	})
+}
+
+func changeWord(c api.ResourceChange) string {
+	if c.Undone {
+		return c.Action + ", undone"
+	}
+	return c.Action
+}
+
+func commitOf(r *api.SourceRef) string {
+	if r == nil || len(r.Commit) < 12 {
+		return ""
+	}
+	return r.Commit[:12]
+}
+
+func sourceLine(r *api.SourceRef) string {
+	if r == nil {
+		return ""
+	}
+	return r.Repository + ":" + r.Path + " at " + r.Commit
+}
+
+// worldLine tells what was last seen of a resource.
+func worldLine(o *api.Observation) string {
+	switch {
+	case o == nil:
+		return ""
+	case o.State != api.Succeeded:
+		return "looking at it " + string(o.State) + "  " + o.Failure
+	case len(o.Drift) == 0:
+		return "as it was made, seen " + o.At.Format(time.RFC3339)
+	}
+	var out []string
+	for _, c := range o.Drift {
+		out = append(out, changeLine(c))
+	}
+	return "drift, seen " + o.At.Format(time.RFC3339) + ": " + strings.Join(out, "; ")
 }
 
 func (l *line) catalogueCommand(use string) *cobra.Command {

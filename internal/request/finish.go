@@ -28,15 +28,27 @@ func ofRequests(_ context.Context, rs []bus.Record) (out []bus.Record, _ error) 
 
 // runFinished ends the request whose run ended.
 func (s *Service) runFinished(_ context.Context, tx *store.Tx, _ bus.Record, run api.Run) error {
-	if run.Request == "" || run.Parent != nil {
+	if run.Request == "" {
 		return nil
+	}
+	if run.Parent != nil && indexOf(run.Parent.Task) < 0 {
+		return nil // deep inside
 	}
 	r, err := lock(tx, run.Namespace, run.Request)
 	if errs.Is(err, errs.NotFound) {
 		return nil // a run of something else that calls itself a request
 	}
-	if err != nil || !belongs(r, run) {
+	if err != nil {
 		return err
+	}
+	if run.Parent != nil {
+		if r, changed := itemFinished(r, run); changed {
+			return update(tx, r)
+		}
+		return nil
+	}
+	if !belongs(r, run) {
+		return nil
 	}
 	return s.end(tx, finished(r, run))
 }
@@ -65,6 +77,7 @@ func (s *Service) end(tx *store.Tx, r row) error {
 	if r.Ended.IsZero() {
 		r.Ended = time.Now().UTC().Truncate(time.Microsecond)
 	}
+	r = itemsEnded(r)
 	if err := update(tx, r); err != nil {
 		return err
 	}
@@ -99,9 +112,18 @@ func about(r row) bus.About {
 // eventOf is r as events carry it: without what may be large.
 func eventOf(r row) api.Request {
 	e := r.Request
-	e.Params, e.Spec = nil, nil
+	e.Params, e.Spec, e.Resources = nil, nil, r.brief()
 	if len(e.Outputs) > maxEventOutputs {
 		e.Outputs = nil
 	}
 	return e
+}
+
+// brief are the resources without what may be large.
+func (r row) brief() (out []api.RequestItem) {
+	for _, it := range r.items() {
+		it.Params, it.Spec, it.Outputs = nil, nil, nil
+		out = append(out, it)
+	}
+	return out
 }

@@ -31,7 +31,16 @@ func (s *Service) launch(ctx context.Context, in launchIn) (api.Nothing, error) 
 	if err != nil || !mayStart(r) {
 		return api.Nothing{}, err
 	}
-	run, err := api.StartRun.Call(s.asService(ctx, r.Trace), s.d.Bus, startOf(r))
+	if len(r.Filings) > 0 {
+		if r, err = s.file(ctx, r); err != nil || !mayStart(r) {
+			return api.Nothing{}, err
+		}
+	}
+	start, err := startOf(r)
+	if err != nil {
+		return api.Nothing{}, err
+	}
+	run, err := api.StartRun.Call(s.asService(ctx, r.Trace), s.d.Bus, start)
 	if err != nil && !final(err) {
 		return api.Nothing{}, err // the relay repeats
 	}
@@ -57,11 +66,47 @@ func (s *Service) runKnown(tx *store.Tx, r row) error {
 	return tx.Intend(cancelKey(r), api.CancelRun.Name, cancelOf(r, "the request was cancelled"))
 }
 
+// file has the files of a request committed, and stores where they are and what the run gets of them. A
+// request that is refused there ends.
+func (s *Service) file(ctx context.Context, r row) (row, error) {
+	in := api.FileRequestIn{NS: api.NS{Namespace: r.Namespace}, Request: r.ID, Trace: r.Trace, Requester: r.Requester, Title: r.Title}
+	items := r.Request.Items()
+	for _, f := range r.Filings {
+		it := items[f.Index]
+		in.Items = append(in.Items, api.FileItem{Type: it.Type, Name: it.Name, Entry: it.Entry, Action: it.Action, Base: it.Base, Workflow: it.Workflow,
+			Version: f.Version, Spec: it.Spec, Params: it.Params})
+	}
+	filed, err := api.FileResources.Call(s.asService(ctx, r.Trace), s.d.Bus, in)
+	if err != nil && !final(err) {
+		return r, err // the relay repeats
+	}
+	txErr := s.d.DB.Tx(ctx, func(tx *store.Tx) (txErr error) {
+		if r, txErr = lock(tx, r.Namespace, r.ID); txErr != nil || len(r.Filings) == 0 {
+			return txErr
+		}
+		if err != nil {
+			if r = refused(r, err); r.stopping() {
+				r.State = api.Cancelled
+			}
+			return s.end(tx, r)
+		}
+		r = filedAs(r, filed)
+		return update(tx, r)
+	})
+	return r, txErr
+}
+
 // startOf is the call that starts the run of r, the same each time.
-func startOf(r row) api.StartRunIn {
-	return api.StartRunIn{NS: api.NS{Namespace: r.Namespace}, Key: "request/" + r.ID, Body: api.StartRunBody{
-		Workflow: r.Workflow, Inputs: r.Inputs, Trace: r.Trace, Title: r.Title, Request: r.ID, Requester: r.Requester,
-	}}
+func startOf(r row) (api.StartRunIn, error) {
+	body := api.StartRunBody{Workflow: r.Workflow, Inputs: r.Inputs, Trace: r.Trace, Title: r.Title, Request: r.ID, Requester: r.Requester}
+	if len(r.Items) > 0 {
+		var err error
+		body.Workflow = ""
+		if body.Definition, body.Inputs, err = compose(r); err != nil {
+			return api.StartRunIn{}, err
+		}
+	}
+	return api.StartRunIn{NS: api.NS{Namespace: r.Namespace}, Key: "request/" + r.ID, Body: body}, nil
 }
 
 // launchAnswered logs what can only be a fault of ours: launch refuses nothing.

@@ -21,8 +21,9 @@ const maxQuoted = 8 << 10
 // receipt tells that r was accepted.
 func receipt(r row) letter {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s asked for %s %s in namespace %s.\n\n", who(r), r.Type, plain(r.Name), r.Namespace)
+	fmt.Fprintf(&b, "%s asked %s %s in namespace %s.\n\n", who(r), verbs[r.Action], what(r), r.Namespace)
 	ids(&b, r)
+	parts(&b, r)
 	quote(&b, "What was asked:", r.Params)
 	fmt.Fprintf(&b, "\nFollow it with: tutti watch %s\n", r.ID)
 	return letter{"received", "Received: " + headline(r), b.String()}
@@ -31,7 +32,7 @@ func receipt(r row) letter {
 // completion tells how r ended.
 func completion(r row) letter {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s in namespace %s.\n\n", r.Type, plain(r.Name), outcome(r), r.Namespace)
+	fmt.Fprintf(&b, "%s %s in namespace %s.\n\n", what(r), outcome(r), r.Namespace)
 	if r.State == api.Failed {
 		failure(&b, r)
 	}
@@ -39,6 +40,7 @@ func completion(r row) letter {
 		fmt.Fprintf(&b, "Something that may fail did fail: tutti status %s tells what.\n\n", r.Run)
 	}
 	ids(&b, r)
+	parts(&b, r)
 	if len(r.Outputs) > 0 && r.State == api.Succeeded {
 		quote(&b, "What was made:", r.Outputs)
 	}
@@ -51,15 +53,54 @@ func completion(r row) letter {
 	return letter{key, word + ": " + headline(r), b.String()}
 }
 
+// verbs are the actions in a receipt.
+var verbs = map[string]string{"": "for", api.ActionCreate: "for", api.ActionModify: "to modify", api.ActionDelete: "to delete"}
+
+// what names what r is about.
+func what(r row) string {
+	if len(r.Items) > 0 {
+		return fmt.Sprintf("%d resources", len(r.Items))
+	}
+	return r.Type + " " + plain(r.Name)
+}
+
+// parts lists the resources of a request for several.
+func parts(b *strings.Builder, r row) {
+	if len(r.Items) == 0 {
+		return
+	}
+	b.WriteString("\nThe resources:\n")
+	for _, it := range r.Items {
+		fmt.Fprintf(b, "  %-10s %-8s %s %s", it.State, it.Action, it.Type, plain(it.Name))
+		if it.Failure != nil {
+			fmt.Fprintf(b, ": %s", clip(plain(it.Failure.Message), 300))
+		}
+		b.WriteString("\n")
+	}
+}
+
 // outcome says in words how r ended.
 func outcome(r row) string {
 	switch {
 	case slices.Contains(r.Flags, api.Undone):
 		return "was undone; the request had " + string(r.State)
+	case r.State == api.Succeeded && len(r.Items) > 0:
+		return "are done"
+	case r.State == api.Succeeded && r.Action == api.ActionDelete:
+		return "is deleted"
 	case r.State == api.Succeeded:
 		return "is ready"
 	case r.State == api.Cancelled:
 		return "was cancelled"
+	}
+	if len(r.Items) > 0 {
+		return "were not all done"
+	}
+	switch r.Action {
+	case api.ActionModify:
+		return "was not modified"
+	case api.ActionDelete:
+		return "was not deleted"
 	}
 	return "was not made"
 }
@@ -104,7 +145,11 @@ func quote(b *strings.Builder, title string, v json.RawMessage) {
 func who(r row) string { return plain(strings.TrimPrefix(r.Requester, "user:")) }
 
 func headline(r row) string {
-	return clip(plain(r.Type+" "+r.Name), 120) + " (" + r.ID + ")"
+	about := what(r)
+	if r.Action == api.ActionDelete || r.Action == api.ActionModify {
+		about = r.Action + " " + about
+	}
+	return clip(plain(about), 120) + " (" + r.ID + ")"
 }
 
 // plain takes out of a text what does not belong in one line.

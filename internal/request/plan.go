@@ -2,30 +2,138 @@ package request
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tutti/api"
 	"tutti/bus"
+	"tutti/errs"
 )
 
-// plan says what a request would do, and does nothing.
-func (s *Service) plan(ctx context.Context, in api.CreateRequestIn) (api.RequestPlan, error) {
-	p, err := params(in.Body.Params)
-	if err != nil {
-		return api.RequestPlan{}, err
+const (
+	// maxTrials is how many resources of a plan have their trial run made.
+	maxTrials = 20
+	// maxTrialWait bounds how long a plan waits for trial runs; a call of the bus lasts no longer.
+	maxTrialWait = 25 * time.Second
+)
+
+// plan says what a request would do, and does nothing but, where that is asked for, trial runs.
+func (s *Service) plan(ctx context.Context, in api.PlanRequestIn) (out api.RequestPlan, err error) {
+	if err := canonical(&in.Body); err != nil {
+		return out, err
 	}
-	in.Body.Params = p
 	if bad := badAddresses("body.notify", in.Body.Notify); len(bad) > 0 {
-		return api.RequestPlan{}, invalid("the request", bad)
+		return out, invalid("the request", bad)
 	}
-	res, err := s.resolve(ctx, in.Namespace, in.Body, bus.Subject(ctx))
+	requester := bus.Subject(ctx)
+	all, err := s.resolveAll(ctx, in.Namespace, in.Body, requester)
 	if err != nil {
-		return api.RequestPlan{}, err
+		return out, err
 	}
-	plan, err := api.PlanWorkflow.Call(s.asService(ctx, bus.TraceFrom(ctx)), s.d.Bus,
-		api.PlanWorkflowIn{NS: in.NS, Workflow: res.Workflow, Inputs: res.Inputs})
-	if err != nil {
-		return api.RequestPlan{}, err
+	if in.Preview > 0 {
+		if err := s.d.Bus.Allow(ctx, api.StartRun.Name, in.Namespace); err != nil {
+			return out, err
+		}
 	}
-	return api.RequestPlan{Entry: res.Entry, Type: res.Type, Name: res.Name, Spec: res.Spec,
-		Workflow: res.Workflow, Version: plan.Version, Steps: plan.Steps, Expected: plan.Expected}, nil
+	ctx = s.asService(ctx, bus.TraceFrom(ctx))
+	workflows := map[string]api.WorkflowPlan{}
+	for i, x := range all {
+		w, known := workflows[x.Workflow]
+		if !known {
+			if w, err = api.PlanWorkflow.Call(ctx, s.d.Bus, api.PlanWorkflowIn{NS: in.NS, Workflow: x.Workflow, Inputs: x.Inputs}); err != nil {
+				return out, err
+			}
+			workflows[x.Workflow] = w
+		}
+		if i == 0 {
+			out = api.RequestPlan{Entry: x.Entry, Type: x.Type, Name: x.Name, Spec: x.Spec, Workflow: x.Workflow, Version: w.Version, Steps: w.Steps, Expected: w.Expected}
+		}
+		out.Resources = append(out.Resources, planOf(x, w))
+	}
+	if in.Preview > 0 {
+		s.tryOut(ctx, in, requester, all, out.Resources)
+	}
+	out.Open = unknown(all, out)
+	return out, nil
+}
+
+// planOf is what a request would do to one resource.
+func planOf(x resolved, w api.WorkflowPlan) api.ResourcePlan {
+	p := api.ResourcePlan{Entry: x.Entry, Type: x.Type, Name: x.Name, Action: x.Action, Base: x.Base, Spec: x.Spec, Workflow: x.Workflow, Version: w.Version,
+		TTL: x.ask.TTL, Repository: x.Repository, File: x.Path, Changes: x.Changes, Expected: w.Expected}
+	if p.Changes == nil {
+		p.Changes = []api.Difference{}
+	}
+	for _, step := range slices.Backward(w.Steps) {
+		if step.Undo != "" {
+			p.Undo = append(p.Undo, step.Path+" by "+step.Undo)
+		}
+	}
+	return p
+}
+
+// tryOut has the trial runs of the types made, some at a time, and waits for them.
+func (s *Service) tryOut(ctx context.Context, in api.PlanRequestIn, requester string, all []resolved, plans []api.ResourcePlan) {
+	ctx, cancel := context.WithTimeout(ctx, min(time.Duration(in.Preview), maxTrialWait)+time.Second)
+	defer cancel()
+	until := time.Now().Add(min(time.Duration(in.Preview), maxTrialWait))
+	var g errgroup.Group
+	g.SetLimit(5)
+	for i, x := range all {
+		if x.Preview == "" || i >= maxTrials {
+			continue
+		}
+		g.Go(func() error {
+			p := &api.Preview{}
+			run, err := api.StartRun.Call(ctx, s.d.Bus, api.StartRunIn{NS: in.NS, Wait: api.Duration(max(time.Until(until), time.Second)), Body: api.StartRunBody{
+				Workflow: x.Preview, Inputs: x.PreviewInputs, Title: clip("Trial: "+x.Action+" "+x.Type+" "+x.Name, 200), Requester: requester}})
+			p.Run, p.State, p.Outputs = run.ID, run.State, run.Outputs
+			switch {
+			case err != nil:
+				p.State, p.Failure = api.Failed, errs.Public(err).Error()
+			case run.Failure != nil:
+				p.Failure = run.Failure.Message
+			}
+			plans[i].Preview = p
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them returns an error
+}
+
+// unknown says in words what cannot be said before it runs.
+func unknown(all []resolved, plan api.RequestPlan) (out []string) {
+	say := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	for i, x := range all {
+		p := plan.Resources[i]
+		switch {
+		case x.Preview == "":
+			say("what %s does to the systems themselves: %s declares no trial run (actions.preview)", x.Workflow, x.Type)
+		case p.Preview == nil:
+			say("what %s does to the systems themselves, until its trial run is made: --preview 20s", x.Workflow)
+		case !p.Preview.State.Ended():
+			say("what %s does to the systems themselves: the trial run %s has not ended yet", x.Workflow, p.Preview.Run)
+		case p.Preview.State != api.Succeeded:
+			say("what %s does to the systems themselves: its trial run %s: %s", x.Workflow, p.Preview.State, p.Preview.Failure)
+		}
+		if p.Expected == nil {
+			say("how long %s takes: it has not succeeded yet", x.Workflow)
+		}
+	}
+	for _, step := range plan.Steps {
+		switch {
+		case step.Use == "approval":
+			say("how long somebody takes to decide %s", step.Path)
+		case step.When != "" && len(all) == 1:
+			say("whether %s is done: %s decides", step.Path, step.When)
+		}
+	}
+	return out
 }

@@ -22,7 +22,7 @@ func (s *Service) list(ctx context.Context, in api.ListRequestsIn) (api.Page[api
 	rows, next, err := page(ctx, s.d.DB, in)
 	out := api.Page[api.Request]{Items: make([]api.Request, 0, len(rows)), Cursor: next}
 	for _, r := range rows {
-		r.Params, r.Spec, r.Outputs = nil, nil, nil
+		r.Params, r.Spec, r.Outputs, r.Resources = nil, nil, nil, r.brief()
 		out.Items = append(out.Items, r.Request)
 	}
 	return out, err

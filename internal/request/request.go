@@ -1,10 +1,11 @@
 // Package request takes what people and systems ask for and sees it through: a request is resolved to
 // a valid resource and a workflow, stored with its file, carried out by a run, and ended with it.
 //
-// It owns the tables request_requests and request_keys. It answers request.create, .plan, .get, .list,
-// .cancel and .resubmit, and find.request; it publishes request.request.received and .finished, and
-// follows workflow.run.finished. It asks resource.resolve, run.start, run.cancel, workflow.plan,
-// file.add and notify.send.
+// It owns the tables request_requests, request_keys and request_firings, and the kind Trigger. It answers
+// request.create, .plan, .get, .list, .cancel and .resubmit, trigger.fire, .list and .get, check.Trigger
+// and find.request; it publishes request.request.received, .moved and .finished, and follows
+// workflow.run.finished and .moved. It asks resource.resolve and .file, run.start, run.cancel,
+// workflow.plan, definition.get and .list, file.add and notify.send.
 //
 // Nothing is asked of others before the intent is stored. A request stays pending until its run is
 // known; before run.start is called for the first time a mark is committed, so that a cancel knows
@@ -62,6 +63,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	g.Go(func() error { return s.wait.run(ctx, s) })
+	g.Go(func() error { return s.reverse(ctx) })
 	g.Go(func() error {
 		return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished).Where(ofRequests), service.On(api.RunMoved, s.runMoved))
 	})
@@ -89,6 +91,10 @@ func (s *Service) handle(ctx context.Context) error {
 		api.ResubmitRequest.Handle(ctx, b, s.resubmit),
 		api.Find("request").Handle(ctx, b, s.find),
 		launch.Handle(ctx, b, s.launch),
+		api.CheckKind(api.KindTrigger).Handle(ctx, b, s.checkTriggers),
+		api.FireTrigger.Handle(ctx, b, s.fire),
+		api.ListTriggers.Handle(ctx, b, s.listTriggers),
+		api.GetTrigger.Handle(ctx, b, s.getTrigger),
 	)
 }
 

@@ -86,3 +86,56 @@ func cancelling(r row) (row, cancelStep, error) {
 	}
 	return r, cancelRun, nil
 }
+
+// itemFinished is r after the run of one of its resources ended; changed is false where it is none of them.
+func itemFinished(r row, run api.Run) (out row, changed bool) {
+	if run.Parent == nil || r.Run != "" && run.Parent.Run != r.Run {
+		return r, false
+	}
+	i := indexOf(run.Parent.Task)
+	if i < 0 || i >= len(r.Items) {
+		return r, false
+	}
+	r.Items = slices.Clone(r.Items)
+	it := &r.Items[i]
+	it.Run, it.State, it.Failure, it.Outputs = run.ID, run.State, run.Failure, run.Outputs
+	return r, true
+}
+
+// itemsEnded is r after its run ended: resources without a run of their own have not been made.
+func itemsEnded(r row) row {
+	r.Items = slices.Clone(r.Items)
+	for i := range r.Items {
+		it := &r.Items[i]
+		if it.State.Ended() {
+			continue
+		}
+		it.State = api.Cancelled
+		if r.Failure != nil && (r.Failure.Task == taskOf(i) || r.Failure.Task == "") {
+			it.State, it.Failure = api.Failed, r.Failure
+		}
+	}
+	return r
+}
+
+// filedAs is r once its files are committed.
+func filedAs(r row, filed api.Filed) row {
+	r.Items = slices.Clone(r.Items)
+	for i, f := range r.Filings {
+		if i >= len(filed.Items) {
+			break
+		}
+		got := filed.Items[i]
+		var source *api.SourceRef
+		if got.Source.Commit != "" {
+			source = &got.Source
+		}
+		if len(r.Items) == 0 {
+			r.Inputs, r.Source = got.Inputs, source
+			continue
+		}
+		r.Items[f.Index].Inputs, r.Items[f.Index].Source = got.Inputs, source
+	}
+	r.Filings, r.Resources = nil, r.items()
+	return r
+}

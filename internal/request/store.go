@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tutti/api"
 	"tutti/errs"
@@ -19,6 +20,8 @@ type row struct {
 	api.Request
 	Inputs   json.RawMessage // of the run
 	Tell     []string        // all addresses to tell
+	Items    []item          // the resources of a request for several
+	Filings  []filing        // what is still to be filed before the run
 	Starting bool            // run.start may have been called
 	Endings  int             // how often it ended: a run can be retried
 }
@@ -26,7 +29,7 @@ type row struct {
 func (r row) stopping() bool { return slices.Contains(r.Flags, api.Stopping) }
 
 const columns = `id, namespace, trace, resubmits, entry, type, name, title, params, spec, workflow, inputs, run, file, state, reason, flags,
-	failure, outputs, requester, notify, tell, starting, endings, created, ended`
+	failure, outputs, requester, notify, tell, starting, endings, created, ended, action, base, ttl, items, files, source`
 
 // querier is what DB and Tx have in common, with the context bound.
 type querier func(q string, args ...any) (*sql.Rows, error)
@@ -54,20 +57,21 @@ func rowsOf(q querier, query string, args ...any) ([]row, error) {
 }
 
 func scan(rows *sql.Rows) (r row, err error) {
-	var params, spec, inputs, reason, flags, failure, outputs, notify, tell string
-	var created, ended, starting int64
+	var params, spec, inputs, reason, flags, failure, outputs, notify, tell, items, files, source string
+	var created, ended, starting, ttl int64
 	err = rows.Scan(&r.ID, &r.Namespace, &r.Trace, &r.Of, &r.Entry, &r.Type, &r.Name, &r.Title, &params, &spec, &r.Workflow, &inputs,
-		&r.Run, &r.File, &r.State, &reason, &flags, &failure, &outputs, &r.Requester, &notify, &tell, &starting, &r.Endings, &created, &ended)
+		&r.Run, &r.File, &r.State, &reason, &flags, &failure, &outputs, &r.Requester, &notify, &tell, &starting, &r.Endings, &created, &ended,
+		&r.Action, &r.Base, &ttl, &items, &files, &source)
 	if err != nil {
 		return r, err
 	}
 	r.Params, r.Spec, r.Inputs, r.Outputs = raw(params), raw(spec), raw(inputs), raw(outputs)
-	r.Starting = starting != 0
+	r.Starting, r.TTL = starting != 0, api.Duration(time.Duration(ttl)*time.Microsecond)
 	r.Created, r.Ended = store.Time(created), store.Time(ended)
 	for _, f := range []struct {
 		text string
 		into any
-	}{{reason, &r.Reason}, {flags, &r.Flags}, {failure, &r.Failure}, {notify, &r.Notify}, {tell, &r.Tell}} {
+	}{{reason, &r.Reason}, {flags, &r.Flags}, {failure, &r.Failure}, {notify, &r.Notify}, {tell, &r.Tell}, {items, &r.Items}, {files, &r.Filings}, {source, &r.Source}} {
 		if f.text == "" {
 			continue
 		}
@@ -75,6 +79,7 @@ func scan(rows *sql.Rows) (r row, err error) {
 			return r, fmt.Errorf("request %s: %w", r.ID, err)
 		}
 	}
+	r.Resources = r.items()
 	return r, nil
 }
 
@@ -110,9 +115,10 @@ func flag(b bool) int64 {
 }
 
 func insert(tx *store.Tx, r row) error {
-	return tx.Exec(`INSERT INTO request_requests (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', '', '', '', ?, ?, ?, 0, 0, ?, 0)`,
+	return tx.Exec(`INSERT INTO request_requests (`+columns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, '', '', '', '', ?, ?, ?, 0, 0, ?, 0, ?, ?, ?, ?, ?, '')`,
 		r.ID, r.Namespace, r.Trace, r.Of, r.Entry, r.Type, r.Name, r.Title, string(r.Params), string(r.Spec), r.Workflow, string(r.Inputs),
-		string(r.State), r.Requester, list(r.Notify), list(r.Tell), store.Micros(r.Created))
+		string(r.State), r.Requester, list(r.Notify), list(r.Tell), store.Micros(r.Created),
+		r.Action, r.Base, time.Duration(r.TTL).Microseconds(), list(r.Items), list(r.Filings))
 }
 
 // lock returns a request that nobody else changes until the transaction ends.
@@ -170,9 +176,18 @@ func update(tx *store.Tx, r row) error {
 		}
 		reason = string(b)
 	}
-	return tx.Exec(`UPDATE request_requests SET run = ?, state = ?, reason = ?, flags = ?, failure = ?, outputs = ?, starting = ?, endings = ?, ended = ?
-		WHERE namespace = ? AND id = ?`,
-		string(r.Run), string(r.State), reason, list(r.Flags), failure, string(r.Outputs), flag(r.Starting), r.Endings, store.Micros(r.Ended), r.Namespace, r.ID)
+	source := ""
+	if r.Source != nil {
+		b, err := json.Marshal(r.Source)
+		if err != nil {
+			return err
+		}
+		source = string(b)
+	}
+	return tx.Exec(`UPDATE request_requests SET run = ?, state = ?, reason = ?, flags = ?, failure = ?, outputs = ?, starting = ?, endings = ?, ended = ?,
+		inputs = ?, items = ?, files = ?, source = ? WHERE namespace = ? AND id = ?`,
+		string(r.Run), string(r.State), reason, list(r.Flags), failure, string(r.Outputs), flag(r.Starting), r.Endings, store.Micros(r.Ended),
+		string(r.Inputs), list(r.Items), list(r.Filings), source, r.Namespace, r.ID)
 }
 
 // endedOf returns which of the requests have ended.

@@ -28,8 +28,7 @@ type submission struct {
 // create accepts a request. It belongs to the trace of the call where that has one, as when a run asks
 // for a resource, and to a fresh one otherwise.
 func (s *Service) create(ctx context.Context, in api.CreateRequestIn) (api.Request, error) {
-	var err error
-	if in.Body.Params, err = params(in.Body.Params); err != nil {
+	if err := canonical(&in.Body); err != nil {
 		return api.Request{}, err
 	}
 	hash, err := bodyHash("create", in.Body)
@@ -49,8 +48,11 @@ func (s *Service) resubmit(ctx context.Context, in api.ResubmitIn) (api.Request,
 	if err != nil {
 		return api.Request{}, err
 	}
-	body := api.CreateRequestBody{Entry: old.Entry, Params: old.Params, Title: old.Title, Notify: old.Notify}
+	body := again(old)
 	if len(in.Body.Params) > 0 {
+		if len(body.Resources) > 0 {
+			return api.Request{}, invalid("the request", []errs.Problem{{Location: "body.params", Message: "the request is for several resources", Hint: "submit a new one with what is to be different"}})
+		}
 		if in.Body.Params, err = params(in.Body.Params); err != nil {
 			return api.Request{}, err
 		}
@@ -106,12 +108,19 @@ func (s *Service) submit(ctx context.Context, sub submission, wait api.Duration)
 // meanwhile.
 func (s *Service) accept(ctx context.Context, sub submission) (row, error) {
 	requester := bus.Subject(ctx)
-	res, err := s.resolve(ctx, sub.namespace, sub.body, requester)
+	all, err := s.resolveAll(ctx, sub.namespace, sub.body, requester)
 	if err != nil {
 		return row{}, err
 	}
-	r := newRow(sub, res, requester)
-	r.Tell = recipients(res.Notify, s.config.Notify, r.Notify)
+	r := newRow(sub, all, requester)
+	if n := len(list(r.Items)); n > maxItems {
+		return row{}, errs.New(errs.TooLarge, "the request has %d bytes with all of its resources, the limit is %d", n, maxItems).WithHint("make several requests of it")
+	}
+	tell := [][]string{}
+	for _, x := range all {
+		tell = append(tell, x.Notify)
+	}
+	r.Tell = recipients(append(tell, s.config.Notify, r.Notify)...)
 	file, err := s.storeFile(ctx, r)
 	if err != nil {
 		return row{}, err
@@ -134,21 +143,33 @@ func (s *Service) accept(ctx context.Context, sub submission) (row, error) {
 	return r, nil
 }
 
-// resolve asks what the entry with its params becomes.
-func (s *Service) resolve(ctx context.Context, namespace string, body api.CreateRequestBody, requester string) (api.Resolved, error) {
-	return api.ResolveResource.Call(s.asService(ctx, bus.TraceFrom(ctx)), s.d.Bus,
-		api.ResolveIn{NS: api.NS{Namespace: namespace}, Entry: body.Entry, Params: body.Params, Requester: requester})
-}
-
-// newRow returns the request that sub makes.
-func newRow(sub submission, res api.Resolved, requester string) row {
+// newRow returns the request that sub makes of what it resolved to: one resource or several.
+func newRow(sub submission, all []resolved, requester string) row {
+	first := all[0]
 	r := row{Request: api.Request{
 		ID: id.New("req"), Namespace: sub.namespace, Trace: sub.trace, Of: sub.of,
-		Entry: res.Entry, Type: res.Type, Name: res.Name, Title: sub.body.Title,
-		Params: sub.body.Params, Spec: res.Spec, Workflow: res.Workflow,
-		State: api.Pending, Requester: requester, Notify: sub.body.Notify,
+		Type: first.Type, Name: first.Name, Title: sub.body.Title, State: api.Pending, Requester: requester, Notify: sub.body.Notify,
 		Created: time.Now().UTC().Truncate(time.Microsecond),
-	}, Inputs: res.Inputs}
+	}}
+	r.Filings = filings(all)
+	if len(all) > 1 {
+		for _, x := range all {
+			r.Items = append(r.Items, itemOf(x))
+			if x.Type != r.Type {
+				r.Type = several
+			}
+		}
+		r.Resources, r.Workflow = r.items(), several
+		if r.Title == "" {
+			r.Title = headlineOf(all)
+		}
+		return r
+	}
+	r.Entry, r.Params, r.Spec, r.Workflow, r.Inputs = first.Entry, first.ask.Params, first.Spec, first.Workflow, first.Inputs
+	r.Action, r.Base, r.TTL = first.Action, first.Base, first.ask.TTL
+	if r.Action != api.ActionCreate {
+		r.Params = first.Resolved.Params // what a change asks for is less than what the resource has
+	}
 	if r.Title == "" {
 		r.Title = r.Type + " " + r.Name
 	}
@@ -186,7 +207,7 @@ func (s *Service) write(tx *store.Tx, r row, file api.AddFileIn) error {
 		return err
 	}
 	act := store.Act{Namespace: r.Namespace, Action: api.CreateRequest.Name, Object: r.ID,
-		Detail: map[string]any{"entry": r.Entry, "type": r.Type, "name": r.Name, "of": r.Of}}
+		Detail: map[string]any{"entry": r.Entry, "type": r.Type, "name": r.Name, "of": r.Of, "action": r.Action, "resources": len(r.Items)}}
 	if err := tx.Audit(act); err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type world struct {
 	starts   int
 	mails    map[string]api.SendIn
 	files    map[string]api.AddFileIn
+	inputs   map[string]json.RawMessage // of runs, by key
+	filing   bool                       // whether resources have files
 	canceled []api.CancelRunIn
 	// accepted is called when the engine has a run and has not yet said so.
 	accepted func(api.Run)
@@ -47,7 +49,7 @@ type world struct {
 func newWorld(t *testing.T, c store.Config) *world {
 	t.Helper()
 	w := &world{T: t, bus: bus.New(&membus.Bus{}, []byte("a key for tests"), api.Allow), down: map[string]bool{}, refuse: map[string]error{},
-		runs: map[string]api.Run{}, mails: map[string]api.SendIn{}, files: map[string]api.AddFileIn{}, accepted: func(api.Run) {}}
+		runs: map[string]api.Run{}, mails: map[string]api.SendIn{}, files: map[string]api.AddFileIn{}, inputs: map[string]json.RawMessage{}, accepted: func(api.Run) {}}
 	w.db = w.open(c, "request", Migrations)
 	w.engine = w.open(store.Config{Dir: t.TempDir()}, "workflow", nil)
 	var err error
@@ -57,6 +59,12 @@ func newWorld(t *testing.T, c store.Config) *world {
 	w.serve(service.Deps{Name: "workflow", DB: w.engine, Bus: w.bus})
 	handle(w, api.ResolveResource, w.resolve)
 	handle(w, api.StartRun, w.startRun)
+	handle(w, api.FileResources, func(in api.FileRequestIn) (out api.Filed, err error) {
+		for _, it := range in.Items {
+			out.Items = append(out.Items, api.FiledItem{Source: api.SourceRef{Repository: "vms", Commit: "c0ffee", Path: "resources/" + it.Name + ".json"}, Inputs: json.RawMessage(`{"commit":"c0ffee"}`)})
+		}
+		return out, nil
+	})
 	handle(w, api.CancelRun, func(in api.CancelRunIn) (api.Run, error) {
 		w.canceled = append(w.canceled, in)
 		return api.Run{ID: in.ID}, nil
@@ -115,11 +123,14 @@ func handle[In, Out any](w *world, m bus.Method[In, Out], f func(In) (Out, error
 }
 
 func (w *world) resolve(in api.ResolveIn) (api.Resolved, error) {
+	if in.Action == api.ActionDelete {
+		return api.Resolved{Action: in.Action, Entry: "small-vm", Type: in.Type, Name: in.Name, Spec: json.RawMessage(`{}`), Workflow: "vm.remove", Inputs: json.RawMessage(`{}`)}, nil
+	}
 	var p struct{ Name string }
 	if err := json.Unmarshal(in.Params, &p); err != nil || in.Entry != "small-vm" {
 		return api.Resolved{}, errs.New(errs.NotFound, "no entry %q", in.Entry)
 	}
-	return api.Resolved{Entry: in.Entry, Type: "virtual-machine", Name: p.Name, Spec: in.Params, Workflow: "vm.build",
+	return api.Resolved{Action: api.ActionCreate, Params: in.Params, Files: w.filing, Version: 2, Entry: in.Entry, Type: "virtual-machine", Name: p.Name, Spec: in.Params, Workflow: "vm.build",
 		Inputs: json.RawMessage(`{"spec":` + string(in.Params) + `}`), Notify: []string{"ops@example.com"}}, nil
 }
 
@@ -128,7 +139,7 @@ func (w *world) startRun(in api.StartRunIn) (api.Run, error) {
 	if !ok {
 		w.starts++
 		r = api.Run{ID: api.RunID(fmt.Sprintf("run_%016d", w.starts)), Namespace: in.Namespace, Request: in.Body.Request, Trace: in.Body.Trace, State: api.Running}
-		w.runs[in.Key] = r
+		w.runs[in.Key], w.inputs[in.Key] = r, in.Body.Inputs
 	}
 	w.mu.Unlock()
 	defer w.mu.Lock()

@@ -56,7 +56,13 @@ func keep[T any](c *compiled, m *map[string]T, digest string, v T) {
 
 // typeOf returns the type that a definition describes.
 func (s *Service) typeOf(def api.Definition) (*resourceType, error) {
-	return use(&s.known, &s.known.types, def, parseType)
+	t, err := use(&s.known, &s.known.types, def, parseType)
+	if err != nil || t.version == def.Version {
+		return t, err
+	}
+	same := *t // another version may have the same text
+	same.version = def.Version
+	return &same, nil
 }
 
 // presetOf returns the preset that a definition describes.

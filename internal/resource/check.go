@@ -3,7 +3,9 @@ package resource
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"tutti/api"
 	"tutti/errs"
@@ -97,8 +99,38 @@ func (s *Service) checkTypes(ctx context.Context, in api.CheckIn) (out api.Check
 			return out, err
 		}
 		out.Problems = append(out.Problems, problems...)
+		if v, _ := d.Value().(map[string]any); v != nil {
+			if _, ok := v["handler"].(map[string]any); ok {
+				out.Needs = []string{"task.exec"}
+			}
+		}
 	}
 	return out, nil
+}
+
+// checkViews complains of views that are not there.
+func (o *overlay) checkViews(ctx context.Context, t *resourceType, d *document.Document) (problems []errs.Problem, err error) {
+	at := map[string]string{}
+	for i, v := range t.views {
+		at[v] = d.At(document.Pointer("views", strconv.Itoa(i)))
+	}
+	if t.placement != nil {
+		at[t.placement.view] = d.At("/placement/view")
+	}
+	for _, v := range slices.Sorted(maps.Keys(at)) {
+		ok, err := o.exists(ctx, api.KindView, v)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			more, err := o.missing(ctx, at[v], api.KindView, v)
+			if err != nil {
+				return nil, err
+			}
+			problems = append(problems, more...)
+		}
+	}
+	return problems, nil
 }
 
 func (o *overlay) checkType(ctx context.Context, d *document.Document) ([]errs.Problem, error) {
@@ -106,7 +138,7 @@ func (o *overlay) checkType(ctx context.Context, d *document.Document) ([]errs.P
 	if t == nil {
 		return problems, nil
 	}
-	for _, c := range slices.Concat(t.workflows, t.converge) {
+	for _, c := range slices.Concat(t.choices(), t.converge) {
 		ok, err := o.exists(ctx, api.KindWorkflow, c.use)
 		if err != nil {
 			return nil, err
@@ -119,7 +151,12 @@ func (o *overlay) checkType(ctx context.Context, d *document.Document) ([]errs.P
 			problems = append(problems, more...)
 		}
 	}
-	more, err := o.alone(ctx, d, api.KindPreset)
+	more, err := o.checkViews(ctx, t, d)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, more...)
+	more, err = o.alone(ctx, d, api.KindPreset)
 	if err != nil {
 		return nil, err
 	}

@@ -11,19 +11,29 @@ import (
 	"tutti/internal/store"
 )
 
-// requestFinished writes a request into the life of its resource. One that never had a run changed
-// nothing. What the event does not carry is asked for, where the resource may stand at it.
+// requestFinished writes a request into the life of its resources. What never had a run changed
+// nothing. What the event does not carry is asked for, where a resource may stand at it.
 func (s *Service) requestFinished(_ context.Context, tx *store.Tx, e bus.Record, r api.Request) error {
-	if r.Run == "" {
-		return nil
+	undone, made := slices.Contains(r.Flags, api.Undone), false
+	for _, it := range r.Items() {
+		if it.Run == "" {
+			continue
+		}
+		c := change{namespace: r.Namespace, typ: it.Type, name: it.Name, trace: r.Trace, pos: e.Pos, entry: it.Entry, ttl: it.TTL,
+			ResourceChange: api.ResourceChange{Request: r.ID, Run: it.Run, State: it.State, By: r.Requester, At: r.Ended, Action: it.Action, Source: it.Source, Undone: undone}}
+		if err := record(tx, c); err != nil {
+			return fmt.Errorf("history of %s %s: %w", it.Type, it.Name, err)
+		}
+		if it.State == api.Succeeded && !undone {
+			made = true
+			continue
+		}
+		if err := s.settled(tx, r, it); err != nil {
+			return err
+		}
 	}
-	c := change{namespace: r.Namespace, typ: r.Type, name: r.Name, trace: r.Trace, pos: e.Pos, undone: slices.Contains(r.Flags, api.Undone),
-		ResourceChange: api.ResourceChange{Request: r.ID, Run: r.Run, State: r.State, By: r.Requester, At: r.Ended}}
-	if err := record(tx, c); err != nil {
-		return fmt.Errorf("history of %s %s: %w", r.Type, r.Name, err)
-	}
-	if c.State != api.Succeeded || c.undone {
-		return settle(tx, c.namespace, c.typ, c.name)
+	if !made {
+		return release(tx, r.Namespace, r.ID)
 	}
 	return tx.Intend(fmt.Sprintf("request/%s/%d", r.ID, e.Pos), api.GetRequest.Name, api.RequestIn{NS: api.NS{Namespace: r.Namespace}, ID: r.ID})
 }
@@ -31,13 +41,29 @@ func (s *Service) requestFinished(_ context.Context, tx *store.Tx, e bus.Record,
 // requestRead stores what a request made.
 func (s *Service) requestRead(_ context.Context, tx *store.Tx, key string, in api.RequestIn, r api.Request, refused error) error {
 	if refused != nil {
-		s.d.Log.Error("request not read, its resource keeps its earlier state", "intent", key, "request", in.ID, "err", refused)
-		return nil
+		s.d.Log.Error("request not read, its resources keep their earlier state", "intent", key, "request", in.ID, "err", refused)
+		return release(tx, in.Namespace, in.ID)
 	}
-	if err := describe(tx, r); err != nil {
-		return fmt.Errorf("history of %s %s: %w", r.Type, r.Name, err)
+	for _, it := range r.Items() {
+		if it.State != api.Succeeded {
+			continue
+		}
+		if err := describe(tx, r, it); err != nil {
+			return fmt.Errorf("history of %s %s: %w", it.Type, it.Name, err)
+		}
+		if err := s.settled(tx, r, it); err != nil {
+			return err
+		}
 	}
-	return settle(tx, r.Namespace, r.Type, r.Name)
+	return release(tx, r.Namespace, r.ID)
+}
+
+// settled marks what a resource stands at after a request, and when it expires.
+func (s *Service) settled(tx *store.Tx, r api.Request, it api.RequestItem) error {
+	if err := settle(tx, r.Namespace, it.Type, it.Name); err != nil {
+		return err
+	}
+	return schedule(tx, api.ResourceIn{NS: api.NS{Namespace: r.Namespace}, Type: it.Type, Name: it.Name}, r, it)
 }
 
 // list returns resources by type and name, without spec and outputs, which get has.
@@ -52,17 +78,33 @@ func (s *Service) get(ctx context.Context, in api.ResourceIn) (api.Resource, err
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return api.Resource{}, err
 	}
-	past, historyErr := history(ctx, s.d.DB, in)
+	all, historyErr := pasts(ctx, s.d.DB, in)
 	if historyErr != nil {
 		return api.Resource{}, historyErr
 	}
 	if err != nil {
 		e := errs.New(errs.NotFound, "no %.127q named %.127q in namespace %s", in.Type, in.Name, in.Namespace)
-		if len(past) > 0 {
-			e.Hint = fmt.Sprintf("there were requests for it; the last, %s, is %s", past[0].Request, past[0].State)
+		if len(all) > 0 {
+			e.Hint = fmt.Sprintf("there were requests for it; the last, %s, is %s", all[0].Request, all[0].State)
+			if all[0].Action == api.ActionDelete && all[0].State == api.Succeeded {
+				e.Hint = fmt.Sprintf("it was deleted by request %s; tutti resource rollback %s %s COMMIT makes it again", all[0].Request, in.Type, in.Name)
+			}
 		}
 		return api.Resource{}, e
 	}
-	r.History = past
+	for _, c := range all {
+		r.History = append(r.History, c.ResourceChange)
+	}
+	if r.Pending, err = holderOf(ctx, s.d.DB, in); err != nil {
+		return api.Resource{}, err
+	}
+	if r.Observed, err = s.observed(ctx, in, r); err != nil {
+		return api.Resource{}, err
+	}
+	if def, err := s.definition(ctx, in.NS, api.KindResourceType, in.Type); err == nil { // it may be withdrawn
+		if t, err := s.typeOf(def); err == nil {
+			r.Actions = t.can()
+		}
+	}
 	return r, nil
 }

@@ -133,7 +133,7 @@ func TestListResources(t *testing.T) {
 					if err := record(tx, c); err != nil {
 						return err
 					}
-					if err := describe(tx, api.Request{ID: c.Request, Namespace: namespace, Type: typ, Name: name, Spec: json.RawMessage("1")}); err != nil {
+					if err := describe(tx, api.Request{ID: c.Request, Namespace: namespace, Type: typ, Name: name, Spec: json.RawMessage("1")}, api.RequestItem{Type: typ, Name: name, Spec: json.RawMessage("1")}); err != nil {
 						return err
 					}
 					return settle(tx, namespace, typ, name)

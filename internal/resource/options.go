@@ -121,7 +121,11 @@ func (s *Service) choices(ctx context.Context, ns api.NS, t *resourceType, spec 
 	if t.handler == nil || !t.handler.Has("options") {
 		return out, nil
 	}
-	said, err := t.handler.Call(ctx, "options", map[string]any{"params": spec, "context": map[string]any{"namespace": ns.Namespace, "type": t.name, "requester": requester}}, handlerLimits)
+	views, err := s.offers(ctx, ns, t)
+	if err != nil {
+		return nil, err
+	}
+	said, err := t.handler.Call(ctx, "options", map[string]any{"params": spec, "context": map[string]any{"namespace": ns.Namespace, "type": t.name, "requester": requester, "views": views.values()}}, handlerLimits)
 	if err != nil {
 		return nil, t.handlerError(err)
 	}

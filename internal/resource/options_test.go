@@ -43,7 +43,7 @@ func TestOptions(t *testing.T) {
 		err := w.db.Tx(t.Context(), func(tx *store.Tx) error {
 			c := change{ResourceChange: api.ResourceChange{Request: "req_" + r.name, State: api.Succeeded, By: "user:anna"}, namespace: "default", typ: "virtual-machine", name: r.name, pos: 1}
 			made := api.Request{ID: c.Request, Namespace: c.namespace, Type: c.typ, Name: c.name, Spec: json.RawMessage(`{"network":"` + r.network + `"}`)}
-			return errors.Join(record(tx, c), describe(tx, made), settle(tx, c.namespace, c.typ, c.name))
+			return errors.Join(record(tx, c), describe(tx, made, made.Items()[0]), settle(tx, c.namespace, c.typ, c.name))
 		})
 		if err != nil {
 			t.Fatal(err)

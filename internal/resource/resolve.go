@@ -38,26 +38,41 @@ func (s *Service) resolve(ctx context.Context, in api.ResolveIn) (api.Resolved, 
 	if err != nil {
 		return api.Resolved{}, err
 	}
-	e, err := s.entry(ctx, in.NS, in.Entry)
+	a, err := s.asked(ctx, in.NS, in.Ask, params)
 	if err != nil {
 		return api.Resolved{}, err
 	}
-	spec, problems := e.ask(params)
-	if len(problems) > 0 {
-		return api.Resolved{}, refuse(in.Entry, problems)
-	}
-	fields, err := s.choices(ctx, in.NS, e.typ, spec, in.Requester)
-	if err != nil {
+	if err := a.allowed(in.Ask); err != nil {
 		return api.Resolved{}, err
 	}
-	if problems := permitted(spec, fields); len(problems) > 0 {
-		return api.Resolved{}, refuse(in.Entry, problems)
+	t := a.entry.typ
+	spec := a.spec()
+	if a.action != api.ActionDelete { // what is deleted need not be valid any more
+		var problems []errs.Problem
+		if spec, problems = a.entry.ask(a.params); len(problems) > 0 {
+			return api.Resolved{}, refuse(a.entry.name(), problems)
+		}
+		views, err := s.offers(ctx, in.NS, t)
+		if err != nil {
+			return api.Resolved{}, err
+		}
+		fields, err := s.choices(ctx, in.NS, t, spec, in.Requester)
+		if err != nil {
+			return api.Resolved{}, err
+		}
+		if problems = permitted(spec, fields); len(problems) > 0 {
+			return api.Resolved{}, refuse(a.entry.name(), problems)
+		}
+		caller := map[string]any{"namespace": in.Namespace, "entry": a.entry.name(), "type": t.name, "requester": in.Requester, "params": a.params,
+			"action": a.action, "current": a.current()["spec"], "views": views.values()}
+		if spec, err = t.enrich(ctx, spec, caller); err != nil {
+			return api.Resolved{}, err
+		}
+		if err := t.placed(spec, views); err != nil {
+			return api.Resolved{}, err
+		}
 	}
-	caller := map[string]any{"namespace": in.Namespace, "entry": in.Entry, "type": e.typ.name, "requester": in.Requester, "params": params}
-	if spec, err = e.typ.enrich(ctx, spec, caller); err != nil {
-		return api.Resolved{}, err
-	}
-	return e.resolved(spec, expr.Env{"spec": spec, "params": params, "requester": in.Requester})
+	return s.resolved(ctx, in, a, spec)
 }
 
 // refuse is the error of a request that has problems.
@@ -156,6 +171,13 @@ var handlerLimits = script.Limits{Steps: 1_000_000, Memory: 32 << 20, Wall: 2 * 
 // enrich has the handler make the common format of spec. It returns errs.Invalid with what the
 // handler finds wrong, or with where it failed itself.
 func (t *resourceType) enrich(ctx context.Context, spec map[string]any, caller map[string]any) (map[string]any, error) {
+	if t.program != nil {
+		out, err := t.runProgram(ctx, spec, caller)
+		if err != nil {
+			return nil, err
+		}
+		return out, t.small(out)
+	}
 	if t.handler == nil {
 		return spec, t.small(spec)
 	}
@@ -239,33 +261,66 @@ func plain(v any) any {
 var resourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,126}$`)
 
 // resolved names the resource, chooses its workflow and makes the workflow's inputs.
-func (e entry) resolved(spec map[string]any, env expr.Env) (api.Resolved, error) {
-	t := e.typ
-	named, _, err := t.nameFrom.Eval(env)
-	if err != nil {
-		return api.Resolved{}, t.evalError("nameFrom", err)
-	}
-	name, _ := named.(string)
-	if !resourceName.MatchString(name) {
-		return api.Resolved{}, refuse(e.name(), []errs.Problem{{Location: body, Message: fmt.Sprintf("%.200s cannot be the name of a %s", document.Canonical(named), t.name),
-			Hint: "a name begins with a letter or digit and has letters, digits, dots, dashes and underscores, 127 at most"}})
-	}
-	workflow, err := t.choose(env)
+func (s *Service) resolved(ctx context.Context, in api.ResolveIn, a asked, spec map[string]any) (api.Resolved, error) {
+	t := a.entry.typ
+	env := expr.Env{"spec": spec, "params": a.params, "requester": in.Requester, "action": a.action, "current": a.current()}
+	name, err := t.named(a.entry.name(), env)
 	if err != nil {
 		return api.Resolved{}, err
 	}
-	env["resource"] = map[string]any{"type": t.name, "name": name}
-	inputs, _, err := t.inputs.Eval(env)
-	if err != nil {
-		return api.Resolved{}, t.evalError("inputs", err)
+	if err := s.free(ctx, in.NS, a, name); err != nil {
+		return api.Resolved{}, err
 	}
-	return api.Resolved{Entry: e.name(), Type: t.name, Name: name, Spec: document.Canonical(spec), Workflow: workflow,
-		Inputs: document.Canonical(inputs), Notify: t.notify}, nil
+	out := api.Resolved{Entry: a.entry.name(), Type: t.name, Name: name, Spec: document.Canonical(spec), Notify: t.notify,
+		Action: a.action, Params: document.Canonical(a.params), Version: t.version}
+	if a.now != nil {
+		out.Base, out.Before = a.now.Request, a.now.Spec
+	}
+	out.Files, out.Changes = t.exclusive(), a.changes(spec)
+	if t.repository != "" {
+		out.Repository, out.Path = t.repository, pathOf(name)
+	}
+	env["resource"] = map[string]any{"type": t.name, "name": name}
+	env["source"] = sourceValue(t.source(in.Namespace, name, noCommit))
+	if out.Workflow, out.Inputs, err = t.call(a.action, env); err != nil {
+		return api.Resolved{}, err
+	}
+	if _, ok := t.courses[preview]; ok {
+		out.Preview, out.PreviewInputs, err = t.call(preview, env)
+	}
+	return out, err
+}
+
+// named gives the resource its name.
+func (t *resourceType) named(entry string, env expr.Env) (string, error) {
+	named, _, err := t.nameFrom.Eval(env)
+	if err != nil {
+		return "", t.evalError("nameFrom", err)
+	}
+	name, _ := named.(string)
+	if !resourceName.MatchString(name) {
+		return "", refuse(entry, []errs.Problem{{Location: body, Message: fmt.Sprintf("%.200s cannot be the name of a %s", document.Canonical(named), t.name),
+			Hint: "a name begins with a letter or digit and has letters, digits, dots, dashes and underscores, 127 at most"}})
+	}
+	return name, nil
+}
+
+// call returns the workflow of a course and its inputs.
+func (t *resourceType) call(action string, env expr.Env) (workflow string, inputs json.RawMessage, err error) {
+	c := t.courses[action]
+	if workflow, err = t.choose(c, env); err != nil {
+		return "", nil, err
+	}
+	v, _, err := c.inputs.Eval(env)
+	if err != nil {
+		return "", nil, t.evalError("inputs", err)
+	}
+	return workflow, document.Canonical(v), nil
 }
 
 // choose returns the first workflow whose condition holds.
-func (t *resourceType) choose(env expr.Env) (string, error) {
-	for i, c := range t.workflows {
+func (t *resourceType) choose(c course, env expr.Env) (string, error) {
+	for i, c := range c.workflows {
 		if c.when == nil {
 			return c.use, nil
 		}
@@ -278,7 +333,7 @@ func (t *resourceType) choose(env expr.Env) (string, error) {
 		}
 	}
 	var tried []string
-	for _, c := range t.workflows {
+	for _, c := range c.workflows {
 		tried = append(tried, c.when.Source())
 	}
 	return "", refuse(t.name, []errs.Problem{{Location: body, Message: "no workflow of " + t.name + " is for this",

@@ -31,6 +31,11 @@ func TestResolve(t *testing.T) {
 	const spec = `{"cpu":2,"disks":[{"gb":100,"tier":"slow"}],"managed":false,"memory_gb":8,"memory_mb":8192,"name":"web-01","network":"INTRANET_DEV","owner":"user:anna"}`
 	want := api.Resolved{Entry: "small-vm", Type: "virtual-machine", Name: "web-01", Spec: json.RawMessage(spec), Workflow: "vm.build",
 		Inputs: json.RawMessage(`{"host":"web-01.INTRANET_DEV","spec":` + spec + `}`), Notify: []string{"ops@example.com"}}
+	want.Action, want.Params = api.ActionCreate, json.RawMessage(`{"disks":[{"gb":100}],"name":"web-01"}`)
+	if len(got.Changes) != 8 {
+		t.Errorf("resolve tells of %d changes; want one a field: %+v", len(got.Changes), got.Changes)
+	}
+	got.Changes = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("resolve (-want +got):\n%s", diff)
 	}
@@ -76,7 +81,7 @@ func TestResolveRefuses(t *testing.T) {
 		if json.Valid(raw) {
 			_, err = w.resolveVM(c.entry, c.params)
 		} else {
-			_, err = w.resolve(t.Context(), api.ResolveIn{NS: inDefault, Entry: c.entry, Params: raw})
+			_, err = w.resolve(t.Context(), api.ResolveIn{NS: inDefault, Ask: api.Ask{Entry: c.entry, Params: raw}})
 		}
 		if errs.KindOf(err) != c.kind || err == nil {
 			t.Errorf("%s: %v (%q); want %q", name, err, errs.KindOf(err), c.kind)
@@ -96,11 +101,11 @@ func TestResolveRefuses(t *testing.T) {
 	if hint := errs.Public(err).Hint; !strings.Contains(hint, "tell the author of resource type virtual-machine") {
 		t.Errorf("hint %q; want it to say whose fault it is", hint)
 	}
-	_, err = api.ResolveResource.Call(bus.AsService(t.Context(), "request"), w.bus, api.ResolveIn{NS: api.NS{Namespace: "other"}, Entry: "small-vm"})
+	_, err = api.ResolveResource.Call(bus.AsService(t.Context(), "request"), w.bus, api.ResolveIn{NS: api.NS{Namespace: "other"}, Ask: api.Ask{Entry: "small-vm"}})
 	if !errs.Is(err, errs.NotFound) {
 		t.Errorf("resolve in another namespace = %v; want not found", err)
 	}
-	if _, err := api.ResolveResource.Call(w.as(api.Admin), w.bus, api.ResolveIn{NS: inDefault, Entry: "small-vm"}); !errs.Is(err, errs.Denied) {
+	if _, err := api.ResolveResource.Call(w.as(api.Admin), w.bus, api.ResolveIn{NS: inDefault, Ask: api.Ask{Entry: "small-vm"}}); !errs.Is(err, errs.Denied) {
 		t.Errorf("resolve by a user = %v; want denied", err)
 	}
 }

@@ -2,10 +2,15 @@
 // the catalogue they make, the resources that requests built with their history, and the git
 // repositories their files are kept in, one commit a request.
 //
-// It owns the tables resource_changes and resource_commits and the folder of the repositories. It
-// answers check.ResourceType, check.Preset, resource.catalogue, .entry, .options, .resolve, .list and .get, and
-// repository.commit, .log and .read; it follows request.request.finished. It asks definition.get and
-// .list, and request.get.
+// It owns the tables resource_changes, resource_commits, resource_holds, resource_expiries and
+// resource_observations, and the folder of the repositories. It answers check.ResourceType,
+// check.Preset, resource.catalogue, .entry, .options, .resolve, .file, .observe, .list and .get, and
+// repository.commit, .log, .tree and .read; it follows request.request.finished and
+// workflow.run.finished. It asks definition.get and .list, request.get and .create, run.start and .get,
+// and view.offer.
+//
+// A request holds the resources it changes from just before its run until its outcome is written here,
+// so that one at a time changes a resource, each on top of what it was shown.
 //
 // Definitions are asked for at each use, so that a change counts at once; their compiled form is kept
 // by digest.
@@ -60,7 +65,11 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	g.Go(func() error { return service.Follow(ctx, s.d, service.On(api.RequestFinished, s.requestFinished)) })
-	g.Go(func() error { return service.Relay(ctx, s.d, service.Then(api.GetRequest, s.requestRead)) })
+	g.Go(func() error { return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished)) })
+	g.Go(func() error {
+		return service.Relay(ctx, s.d, service.Then(api.GetRequest, s.requestRead), service.Then(api.CreateRequest, s.expiryFiled))
+	})
+	g.Go(func() error { return s.expire(ctx) })
 	return g.Wait()
 }
 
@@ -76,6 +85,8 @@ func (s *Service) handle(ctx context.Context) error {
 		api.ResolveResource.Handle(ctx, b, s.resolve),
 		api.ListResources.Handle(ctx, b, s.list),
 		api.GetResource.Handle(ctx, b, s.get),
+		api.FileResources.Handle(ctx, b, s.fileRequest),
+		api.ObserveResource.Handle(ctx, b, s.observe),
 		api.CommitFiles.Handle(ctx, b, s.commit),
 		api.ListCommits.Handle(ctx, b, s.commits),
 		api.ListTree.Handle(ctx, b, s.tree),

@@ -20,26 +20,47 @@ type change struct {
 	api.ResourceChange
 	namespace, typ, name string
 	trace                string
-	undone               bool
 	pos                  int64 // of the event that told its end
+	entry                string
+	ttl                  api.Duration
 }
 
 // record stores a change, or how one that is known ended this time.
 func record(tx *store.Tx, c change) error {
 	undone := 0
-	if c.undone {
+	if c.Undone {
 		undone = 1
 	}
-	return tx.Exec(`INSERT INTO resource_changes (namespace, type, name, request, run, trace, requester, state, undone, pos, at, spec, outputs, known, current)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 0, 0)
+	source, err := sourceText(c.Source)
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO resource_changes (namespace, type, name, request, run, trace, requester, state, undone, pos, at, spec, outputs, known, current, action, entry, ttl, source)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 0, 0, ?, ?, ?, ?)
 		ON CONFLICT (namespace, type, name, request) DO UPDATE SET run = excluded.run, state = excluded.state, undone = excluded.undone, pos = excluded.pos, at = excluded.at`,
-		c.namespace, c.typ, c.name, c.Request, string(c.Run), c.trace, c.By, string(c.State), undone, c.pos, store.Micros(c.At))
+		c.namespace, c.typ, c.name, c.Request, string(c.Run), c.trace, c.By, string(c.State), undone, c.pos, store.Micros(c.At),
+		first(c.Action, api.ActionCreate), c.entry, time.Duration(c.ttl).Microseconds(), source)
 }
 
-// describe stores what a request made.
-func describe(tx *store.Tx, r api.Request) error {
-	return tx.Exec(`UPDATE resource_changes SET spec = ?, outputs = ?, known = 1 WHERE namespace = ? AND type = ? AND name = ? AND request = ?`,
-		string(r.Spec), string(r.Outputs), r.Namespace, r.Type, r.Name, r.ID)
+func sourceText(r *api.SourceRef) (string, error) {
+	if r == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(r)
+	return string(b), err
+}
+
+func readSource(text string) (r *api.SourceRef, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	return r, json.Unmarshal([]byte(text), &r)
+}
+
+// describe stores what a request made of a resource.
+func describe(tx *store.Tx, r api.Request, it api.RequestItem) error {
+	return tx.Exec(`UPDATE resource_changes SET spec = ?, outputs = ?, params = ?, known = 1 WHERE namespace = ? AND type = ? AND name = ? AND request = ?`,
+		string(it.Spec), string(it.Outputs), string(it.Params), r.Namespace, it.Type, it.Name, r.ID)
 }
 
 // settle marks the change that a resource stands at: the last that succeeded and was not undone.
@@ -54,18 +75,22 @@ func settle(tx *store.Tx, namespace, typ, name string) error {
 }
 
 // resourceColumns are those of a resource; the owner is who had it made first.
-const resourceColumns = `c.namespace, c.type, c.name, c.request, c.run, c.trace, c.at, c.spec, c.outputs, (
+const resourceColumns = `c.namespace, c.type, c.name, c.request, c.run, c.trace, c.at, c.spec, c.outputs, c.entry, c.params, c.source, (
 	SELECT f.requester FROM resource_changes f WHERE f.namespace = c.namespace AND f.type = c.type AND f.name = c.name AND f.state = 'succeeded'
-	ORDER BY f.pos LIMIT 1)`
+	ORDER BY f.pos LIMIT 1), COALESCE((SELECT x.due FROM resource_expiries x WHERE x.namespace = c.namespace AND x.type = c.type AND x.name = c.name), 0)`
 
 func scanResource(row interface{ Scan(...any) error }) (r api.Resource, err error) {
-	var at int64
-	var spec, outputs string
-	if err := row.Scan(&r.Namespace, &r.Type, &r.Name, &r.Request, &r.Run, &r.Trace, &at, &spec, &outputs, &r.Owner); err != nil {
+	var at, due int64
+	var spec, outputs, params, source string
+	if err := row.Scan(&r.Namespace, &r.Type, &r.Name, &r.Request, &r.Run, &r.Trace, &at, &spec, &outputs, &r.Entry, &params, &source, &r.Owner, &due); err != nil {
 		return r, err
 	}
-	r.Updated, r.Spec, r.Outputs = store.Time(at), raw(spec), raw(outputs)
-	return r, nil
+	r.Updated, r.Spec, r.Outputs, r.Params = store.Time(at), raw(spec), raw(outputs), raw(params)
+	if due != 0 {
+		r.Expires = store.Time(due)
+	}
+	r.Source, err = readSource(source)
+	return r, err
 }
 
 func raw(s string) json.RawMessage {
@@ -78,28 +103,46 @@ func raw(s string) json.RawMessage {
 // current returns a resource without its history.
 func current(ctx context.Context, db *store.DB, in api.ResourceIn) (api.Resource, error) {
 	r, err := scanResource(db.QueryRow(ctx, `SELECT `+resourceColumns+` FROM resource_changes c
-		WHERE c.namespace = ? AND c.current = 1 AND c.type = ? AND c.name = ?`, in.Namespace, in.Type, in.Name))
+		WHERE c.namespace = ? AND c.current = 1 AND c.action <> 'delete' AND c.type = ? AND c.name = ?`, in.Namespace, in.Type, in.Name))
 	return r, store.NoRow(err, "no such resource")
+}
+
+// at returns a resource as it was after a request.
+func at(ctx context.Context, db *store.DB, in api.ResourceIn, request string) (api.Resource, error) {
+	r, err := scanResource(db.QueryRow(ctx, `SELECT `+resourceColumns+` FROM resource_changes c
+		WHERE c.namespace = ? AND c.type = ? AND c.name = ? AND c.request = ?`, in.Namespace, in.Type, in.Name, request))
+	return r, store.NoRow(err, "no such change")
 }
 
 // maxHistory bounds the requests that are told of one resource.
 const maxHistory = 200
 
-// history returns the requests for a resource, newest first.
-func history(ctx context.Context, db *store.DB, in api.ResourceIn) (out []api.ResourceChange, err error) {
-	rows, err := db.Query(ctx, `SELECT request, run, state, requester, at FROM resource_changes
+// past is a change as it is read back.
+type past struct {
+	api.ResourceChange
+	entry  string
+	params json.RawMessage
+}
+
+// pasts returns the requests for a resource, newest first.
+func pasts(ctx context.Context, db *store.DB, in api.ResourceIn) (out []past, err error) {
+	rows, err := db.Query(ctx, `SELECT request, run, state, requester, at, action, source, undone, entry, params FROM resource_changes
 		WHERE namespace = ? AND type = ? AND name = ? ORDER BY pos DESC LIMIT ?`, in.Namespace, in.Type, in.Name, maxHistory)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var c api.ResourceChange
-		var at int64
-		if err := rows.Scan(&c.Request, &c.Run, &c.State, &c.By, &at); err != nil {
+		var c past
+		var at, undone int64
+		var source, params string
+		if err := rows.Scan(&c.Request, &c.Run, &c.State, &c.By, &at, &c.Action, &source, &undone, &c.entry, &params); err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
-		c.At = store.Time(at)
+		c.At, c.Undone, c.params = store.Time(at), undone != 0, raw(params)
+		if c.Source, err = readSource(source); err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
 		out = append(out, c)
 	}
 	return out, rows.Err()
@@ -107,7 +150,7 @@ func history(ctx context.Context, db *store.DB, in api.ResourceIn) (out []api.Re
 
 // page returns a part of the resources, by type and name, and the cursor of the next.
 func page(ctx context.Context, db *store.DB, in api.ListResourcesIn) (items []api.Resource, next string, err error) {
-	where, args := `c.namespace = ? AND c.current = 1`, []any{in.Namespace}
+	where, args := `c.namespace = ? AND c.current = 1 AND c.action <> 'delete'`, []any{in.Namespace}
 	if in.Type != "" {
 		where, args = where+` AND c.type = ?`, append(args, in.Type)
 	}
@@ -130,7 +173,7 @@ func page(ctx context.Context, db *store.DB, in api.ListResourcesIn) (items []ap
 		if err != nil {
 			return nil, "", fmt.Errorf("list resources: %w", err)
 		}
-		r.Spec, r.Outputs = nil, nil
+		r.Spec, r.Outputs, r.Params = nil, nil, nil
 		items = append(items, r)
 	}
 	if len(items) > size {
@@ -142,7 +185,7 @@ func page(ctx context.Context, db *store.DB, in api.ListResourcesIn) (items []ap
 
 // resourcesOf returns the resources of a type as they are, by name, up to a limit.
 func resourcesOf(ctx context.Context, db *store.DB, namespace, typ string, limit int) (items []api.Resource, err error) {
-	rows, err := db.Query(ctx, `SELECT `+resourceColumns+` FROM resource_changes c WHERE c.namespace = ? AND c.current = 1 AND c.type = ? ORDER BY c.name LIMIT ?`, namespace, typ, limit)
+	rows, err := db.Query(ctx, `SELECT `+resourceColumns+` FROM resource_changes c WHERE c.namespace = ? AND c.current = 1 AND c.action <> 'delete' AND c.type = ? ORDER BY c.name LIMIT ?`, namespace, typ, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list resources: %w", err)
 	}

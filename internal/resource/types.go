@@ -37,15 +37,33 @@ func Schemas() map[string]json.RawMessage {
 // resourceType is a ResourceType ready to be used. It is immutable.
 type resourceType struct {
 	name, title, description string
+	version                  int // of the definition; 0 where it is only checked
 	tags, notify             []string
 	schema                   map[string]any   // as it was written, closed
 	check                    *document.Schema // the same, compiled
 	nameFrom                 *expr.Template
 	handler                  *script.Module // nil where there is none
-	workflows                []choice
-	inputs                   *expr.Template
 	options                  []optionSource
 	converge                 []choice // the workflow that keeps all of them as they were ordered, if any
+	program                  *program // the handler, where it is a program
+	course                            // to create
+	courses                  map[string]course
+	repository               string // "" where no files are kept
+	os                       *expr.Template
+	views                    []string
+	placement                *placement
+}
+
+// course is how something is done to a resource.
+type course struct {
+	workflows []choice
+	inputs    *expr.Template
+}
+
+// placement is where a resource goes, in a view of an end system.
+type placement struct {
+	view                                  string
+	datacenter, cluster, storage, network *expr.Template // the first and the last may be nil
 }
 
 // choice is a workflow and when it is used; a nil when is always.
@@ -65,8 +83,9 @@ type preset struct {
 // The names that templates and conditions may read.
 var (
 	readsSpec     = []string{"spec", "params", "requester"}
-	readsResource = []string{"spec", "params", "requester", "resource"}
 	readsConverge = []string{"resource", "due", "resources"}
+	readsResource = []string{"spec", "params", "requester", "resource", "action", "current"}
+	readsSource   = append(slices.Clone(readsResource), "source")
 )
 
 // parser turns a document into a type or a preset and gathers what is wrong with it.
@@ -108,8 +127,15 @@ func parseType(d *document.Document) (*resourceType, []errs.Problem) {
 		p.fail(d.At("/schema/type"), "what is asked must be an object", "write type: object, and the fields under properties")
 	}
 	t.nameFrom = p.template("/nameFrom", orElse(v["nameFrom"], "${{ spec.name }}"), readsSpec)
-	t.inputs = p.template("/inputs", orElse(v["inputs"], map[string]any{"spec": "${{ spec }}"}), readsResource)
-	t.workflows = p.workflows(v["workflow"])
+	t.repository = text(v["repository"])
+	t.course = course{p.workflows("/workflow", v["workflow"]), p.template("/inputs", orElse(v["inputs"], defaultInputs), t.reads())}
+	p.actions(t, v)
+	t.os = p.optional("/os", v["os"])
+	t.views = texts(v["views"])
+	p.placement(t, v["placement"])
+	if h, ok := v["handler"].(map[string]any); ok {
+		t.program = p.program(h)
+	}
 	t.handler = p.handler(v["handler"])
 	t.converge = p.converge(v["converge"])
 	t.options = p.optionSources("/schema", "", t.schema)
@@ -172,13 +198,13 @@ func (p *parser) names(at string, offset int, program *expr.Program, reads []str
 	}
 }
 
-func (p *parser) workflows(v any) (out []choice) {
+func (p *parser) workflows(under string, v any) (out []choice) {
 	if use, ok := v.(string); ok {
-		return []choice{{use: use, at: "/workflow"}}
+		return []choice{{use: use, at: under}}
 	}
 	list, _ := v.([]any)
 	for i, e := range list {
-		at := document.Pointer("workflow", strconv.Itoa(i))
+		at := under + document.Pointer(strconv.Itoa(i))
 		m, _ := e.(map[string]any)
 		c := choice{use: text(m["use"]), at: at + "/use"}
 		if when, ok := m["when"].(string); ok {

@@ -127,7 +127,7 @@ func (w *world) ask(kind string, texts ...string) (problems []string) {
 
 func (w *world) resolveVM(entry, params string) (api.Resolved, error) {
 	return api.ResolveResource.Call(bus.AsService(w.Context(), "request"), w.bus,
-		api.ResolveIn{NS: inDefault, Entry: entry, Params: json.RawMessage(params), Requester: "user:anna"})
+		api.ResolveIn{NS: inDefault, Ask: api.Ask{Entry: entry, Params: json.RawMessage(params)}, Requester: "user:anna"})
 }
 
 func (w *world) as(role string) context.Context {

@@ -102,7 +102,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanWorkflowIn) (out api.Work
 	if err != nil {
 		return out, err
 	}
-	if _, err := definition.GivenInputs(g, in.Inputs); err != nil {
+	if _, err := definition.CheckInputs(g, in.Inputs); err != nil {
 		return out, err
 	}
 	out.Version = def.Version

@@ -39,6 +39,7 @@ var shots = []shot{
 	{name: "events", path: "/events", see: "request.request.finished"},
 	{name: "events-found", path: "/events?q=state:failed", see: "failed"},
 	{name: "events-none", path: "/events?q=castle", see: "No event matches"},
+	{name: "views", path: "/views", see: "No end system is looked at"},
 	{name: "services", path: "/services", see: "workflow"},
 	{name: "audit", path: "/audit", see: "request.create"},
 	{name: "audit-found", path: "/audit?q=by:anna+type:request", see: "request.create"},

@@ -29,8 +29,11 @@ export const roleFor = {
   'task.terraform': 'admin',
   'task.work': 'worker',
   'token.write': 'admin',
+  'trigger.fire': 'monitor',
   'user.read': 'admin',
   'user.write': 'admin',
+  'view.permit': 'admin',
+  'view.refresh': 'operator',
 } as const
 
 export type Permission = keyof typeof roleFor

@@ -728,6 +728,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/resources/{type}/{name}/observe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look at a resource in the world, with the workflow that its type declares for it. */
+        post: operations["resource.observe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/rollout-budgets": {
         parameters: {
             query?: never;
@@ -1381,6 +1398,143 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List triggers by name. */
+        get: operations["trigger.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/triggers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a trigger with its last firings. */
+        get: operations["trigger.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/triggers/{name}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take alerts in Alertmanager's format, and file the requests that the trigger makes of them. */
+        post: operations["trigger.fire"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the views of end systems by name. */
+        get: operations["view.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/views/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what is known of an end system, and how old that is. */
+        get: operations["view.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/views/{name}/matrix": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get the matrix of clusters by storage, of what is there and what was decided. */
+        get: operations["view.matrix"];
+        /** Permit and deny cells of the matrix. */
+        put: operations["view.permit"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/views/{name}/offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get what may be ordered: networks, and permitted pairs of cluster and storage. */
+        get: operations["view.offer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/views/{name}/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read an end system now. */
+        post: operations["view.refresh"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/workflows/simulate": {
         parameters: {
             query?: never;
@@ -1587,6 +1741,35 @@ export interface components {
             subject: string;
             trace?: string;
         };
+        Alert: {
+            annotations?: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            endsAt?: string;
+            fingerprint: string;
+            generatorURL?: string;
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            startsAt: string;
+            /** @enum {string} */
+            status: "firing" | "resolved";
+        };
+        AlertBody: {
+            alerts: components["schemas"]["Alert"][];
+            commonAnnotations?: unknown;
+            commonLabels?: unknown;
+            externalURL?: string;
+            groupKey?: string;
+            groupLabels?: unknown;
+            receiver?: string;
+            status?: string;
+            /** Format: int64 */
+            truncatedAlerts?: number;
+            version?: string;
+        };
         AppendLogBody: {
             lines: components["schemas"]["LogLine"][];
         };
@@ -1618,6 +1801,32 @@ export interface components {
             to?: string[] | null;
             trace: string;
             workflow: string;
+        };
+        Ask: {
+            /**
+             * @description What to do; create is the default
+             * @enum {string}
+             */
+            action?: "create" | "modify" | "delete" | "rollback";
+            /** @description The request or commit that the resource is believed to stand at: refused where it has moved on */
+            base?: string;
+            /**
+             * Format: int64
+             * @description How many, with numbered names: web gives web-01, web-02; web{n}.lan gives web01.lan
+             */
+            count?: number;
+            /** @description To create: a catalogue entry, the name of a preset or of a resource type */
+            entry?: string;
+            /** @description Its name */
+            name?: string;
+            /** @description What the entry's schema asks for; to modify, what changes, null takes a field out */
+            params?: unknown;
+            /** @description The commit, or request, to roll back to */
+            to?: string;
+            /** @description After this time, from when it is made, a request to delete it is filed, such as 2d */
+            ttl?: string;
+            /** @description Type of the resource to modify, delete or roll back */
+            type?: string;
         };
         Assignment: {
             /** Format: int64 */
@@ -1673,6 +1882,16 @@ export interface components {
         CancelBody: {
             reason?: string;
         };
+        Cell: {
+            /** Format: date-time */
+            at?: string;
+            by?: string;
+            cluster: string;
+            datacenter?: string;
+            permitted: boolean;
+            reachable: boolean;
+            storage: string;
+        };
         Change: {
             action: string;
             digest: string;
@@ -1707,13 +1926,35 @@ export interface components {
             title?: string;
         };
         CreateRequestBody: {
+            /**
+             * @description What to do; create is the default
+             * @enum {string}
+             */
+            action?: "create" | "modify" | "delete" | "rollback";
+            /** @description The request or commit that the resource is believed to stand at: refused where it has moved on */
+            base?: string;
+            /**
+             * Format: int64
+             * @description How many, with numbered names
+             */
+            count?: number;
             /** @description A catalogue entry: the name of a preset or of a resource type */
-            entry: string;
+            entry?: string;
+            /** @description Its name */
+            name?: string;
             /** @description Mail addresses to tell of receipt and completion */
             notify?: string[];
-            /** @description What the entry's schema asks for */
+            /** @description What the entry's schema asks for; to modify, what changes, null takes a field out */
             params?: unknown;
+            /** @description Several resources, instead of one */
+            resources?: components["schemas"]["Ask"][];
             title?: string;
+            /** @description The commit, or request, to roll back to */
+            to?: string;
+            /** @description After this time, from when it is made, a request to delete it is filed, such as 2d */
+            ttl?: string;
+            /** @description Type of the resource to modify, delete or roll back */
+            type?: string;
         };
         CreateTokenBody: {
             /** @description From now; default 90d, at most 1000d */
@@ -1767,6 +2008,11 @@ export interface components {
             text: string;
             /** Format: int64 */
             to: number;
+        };
+        Difference: {
+            from?: unknown;
+            path: string;
+            to?: unknown;
         };
         DraftGraph: {
             graph?: components["schemas"]["Graph"];
@@ -1866,6 +2112,20 @@ export interface components {
             trace?: string;
             type: string;
         };
+        FireOut: {
+            firings: components["schemas"]["Firing"][] | null;
+        };
+        Firing: {
+            /** Format: date-time */
+            at: string;
+            fingerprint: string;
+            outcome: string;
+            request?: string;
+            reverse?: string;
+            /** Format: date-time */
+            starts: string;
+            text?: string;
+        };
         FirstUse: {
             open: boolean;
         };
@@ -1925,7 +2185,7 @@ export interface components {
         GrantView: {
             namespace: string;
             /** @enum {string} */
-            role: "viewer" | "worker" | "approver" | "operator" | "author" | "admin";
+            role: "viewer" | "worker" | "monitor" | "approver" | "operator" | "author" | "admin";
         };
         Graph: {
             edges: components["schemas"]["GraphEdge"][] | null;
@@ -2086,6 +2346,14 @@ export interface components {
         MakeLinkBody: {
             user: string;
         };
+        Matrix: {
+            age?: string;
+            /** Format: date-time */
+            at?: string;
+            cells: components["schemas"]["Cell"][] | null;
+            default: string;
+            view: string;
+        };
         Me: {
             grants: components["schemas"]["GrantView"][] | null;
             permissions?: {
@@ -2116,6 +2384,22 @@ export interface components {
             title?: string;
         };
         Nothing: Record<string, never>;
+        Observation: {
+            /** Format: date-time */
+            at: string;
+            drift?: components["schemas"]["Difference"][] | null;
+            failure?: string;
+            run: string;
+            state: string;
+            world?: unknown;
+        };
+        Offer: {
+            age?: string;
+            /** Format: date-time */
+            at?: string;
+            networks: components["schemas"]["ViewNetwork"][] | null;
+            places: components["schemas"]["Place"][] | null;
+        };
         Option: {
             off?: string;
             title?: string;
@@ -2232,6 +2516,10 @@ export interface components {
             cursor?: string;
             items: components["schemas"]["Token"][] | null;
         };
+        PageTrigger: {
+            cursor?: string;
+            items: components["schemas"]["Trigger"][] | null;
+        };
         PageUser: {
             cursor?: string;
             items: components["schemas"]["User"][] | null;
@@ -2240,9 +2528,30 @@ export interface components {
             cursor?: string;
             items: components["schemas"]["Variable"][] | null;
         };
+        PageView: {
+            cursor?: string;
+            items: components["schemas"]["View"][] | null;
+        };
         PageWorkflowUse: {
             cursor?: string;
             items: components["schemas"]["WorkflowUse"][] | null;
+        };
+        PermitBody: {
+            cells: components["schemas"]["PermitCell"][];
+        };
+        PermitCell: {
+            cluster: string;
+            datacenter?: string;
+            permitted: boolean;
+            storage: string;
+        };
+        Place: {
+            cluster: string;
+            datacenter?: string;
+            /** Format: int64 */
+            freeGB: number;
+            networks: string[] | null;
+            storage: string;
         };
         PlanStep: {
             path: string;
@@ -2298,6 +2607,12 @@ export interface components {
             state: string;
             version: string;
         };
+        Preview: {
+            failure?: string;
+            outputs?: unknown;
+            run?: string;
+            state?: string;
+        };
         Problem: {
             hint?: string;
             location?: string;
@@ -2330,6 +2645,8 @@ export interface components {
             text: string;
         };
         Request: {
+            action?: string;
+            base?: string;
             /** Format: date-time */
             created: string;
             /** Format: date-time */
@@ -2347,11 +2664,14 @@ export interface components {
             params?: unknown;
             reason?: components["schemas"]["Reason"];
             requester: string;
+            resources?: components["schemas"]["RequestItem"][] | null;
             run?: string;
+            source?: components["schemas"]["SourceRef"];
             spec?: unknown;
             state: string;
             title?: string;
             trace: string;
+            ttl?: string;
             type: string;
             workflow: string;
         };
@@ -2367,10 +2687,28 @@ export interface components {
             spec: components["schemas"]["FieldChange"][] | null;
             to: components["schemas"]["Request"];
         };
+        RequestItem: {
+            action?: string;
+            base?: string;
+            entry: string;
+            failure?: components["schemas"]["RunFail"];
+            name: string;
+            outputs?: unknown;
+            params?: unknown;
+            run?: string;
+            source?: components["schemas"]["SourceRef"];
+            spec?: unknown;
+            state: string;
+            ttl?: string;
+            type: string;
+            workflow: string;
+        };
         RequestPlan: {
             entry: string;
             expected?: components["schemas"]["Expected"];
             name: string;
+            open?: string[] | null;
+            resources: components["schemas"]["ResourcePlan"][] | null;
             spec: unknown;
             steps: components["schemas"]["PlanStep"][] | null;
             type: string;
@@ -2379,13 +2717,21 @@ export interface components {
             workflow: string;
         };
         Resource: {
+            actions?: string[] | null;
+            entry?: string;
+            /** Format: date-time */
+            expires?: string;
             history?: components["schemas"]["ResourceChange"][] | null;
             name: string;
             namespace: string;
+            observed?: components["schemas"]["Observation"];
             outputs?: unknown;
             owner: string;
+            params?: unknown;
+            pending?: string;
             request: string;
             run: string;
+            source?: components["schemas"]["SourceRef"];
             spec?: unknown;
             trace: string;
             type: string;
@@ -2393,12 +2739,33 @@ export interface components {
             updated: string;
         };
         ResourceChange: {
+            action?: string;
             /** Format: date-time */
             at: string;
             by: string;
             request: string;
             run: string;
+            source?: components["schemas"]["SourceRef"];
             state: string;
+            undone?: boolean;
+        };
+        ResourcePlan: {
+            action: string;
+            base?: string;
+            changes: components["schemas"]["Difference"][] | null;
+            entry: string;
+            expected?: components["schemas"]["Expected"];
+            file?: string;
+            name: string;
+            preview?: components["schemas"]["Preview"];
+            repository?: string;
+            spec?: unknown;
+            ttl?: string;
+            type: string;
+            undo?: string[] | null;
+            /** Format: int64 */
+            version: number;
+            workflow: string;
         };
         ResubmitBody: {
             params?: unknown;
@@ -2873,6 +3240,12 @@ export interface components {
             /** @description YAML or JSON; several YAML documents are separated by --- */
             text: string;
         };
+        SourceRef: {
+            commit: string;
+            path: string;
+            repository: string;
+            url: string;
+        };
         StartRunBody: {
             /** @description A workflow given inline, as YAML or JSON */
             definition?: string;
@@ -3028,6 +3401,18 @@ export interface components {
             version?: number;
             workflow?: string;
         };
+        Trigger: {
+            /** Format: int64 */
+            ceiling: number;
+            cooldown: string;
+            firings?: components["schemas"]["Firing"][] | null;
+            /** Format: int64 */
+            live: number;
+            name: string;
+            /** Format: date-time */
+            next?: string;
+            title?: string;
+        };
         UpdateUserBody: {
             grants?: components["schemas"]["GrantView"][];
             mail?: string;
@@ -3052,6 +3437,56 @@ export interface components {
             state?: string;
             task?: string;
             value?: unknown;
+        };
+        View: {
+            age?: string;
+            /** Format: date-time */
+            at?: string;
+            /** Format: int64 */
+            clusters: number;
+            content?: components["schemas"]["ViewContent"];
+            failure?: string;
+            name: string;
+            /** Format: int64 */
+            networks: number;
+            refresh: string;
+            /** Format: int64 */
+            storage: number;
+            system: string;
+            title?: string;
+            /** Format: date-time */
+            tried?: string;
+        };
+        ViewCluster: {
+            /** Format: int64 */
+            cores: number;
+            datacenter?: string;
+            /** Format: int64 */
+            hosts: number;
+            /** Format: int64 */
+            memoryMB: number;
+            name: string;
+        };
+        ViewContent: {
+            clusters: components["schemas"]["ViewCluster"][] | null;
+            networks: components["schemas"]["ViewNetwork"][] | null;
+            storage: components["schemas"]["ViewStorage"][] | null;
+        };
+        ViewNetwork: {
+            application?: string;
+            clusters?: string[] | null;
+            datacenter?: string;
+            name: string;
+            tenant?: string;
+        };
+        ViewStorage: {
+            /** Format: int64 */
+            capacityGB: number;
+            clusters?: string[] | null;
+            datacenter?: string;
+            /** Format: int64 */
+            freeGB: number;
+            name: string;
         };
         Why: {
             flags?: string[] | null;
@@ -4572,13 +5007,10 @@ export interface operations {
     "request.plan": {
         parameters: {
             query?: {
-                /** @description How long to wait for the outcome; at most 60s */
-                wait?: string;
+                /** @description Have the types' trial runs made, such as a Terraform plan, and wait so long for them; at most 60s */
+                preview?: string;
             };
-            header?: {
-                /** @description One key makes one request */
-                "Idempotency-Key"?: string;
-            };
+            header?: never;
             path: {
                 /** @description Namespace, such as default */
                 namespace: string;
@@ -4857,6 +5289,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Resource"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "resource.observe": {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                type: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
                 };
             };
             /** @description What went wrong */
@@ -6474,6 +6942,309 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TraceView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "trigger.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageTrigger"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "trigger.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trigger"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "trigger.fire": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FireOut"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.matrix": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matrix"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.permit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PermitBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matrix"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offer"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "view.refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
                 };
             };
             /** @description What went wrong */

@@ -33,6 +33,16 @@ export function Review({ plan, entry, params }: { plan: Schemas['RequestPlan']; 
           ))}
         </ol>
       </section>
+      {(plan.open ?? []).length > 0 && (
+        <section className="stack wide" aria-label="Open">
+          <h3>What nobody can say before it runs</h3>
+          <ul>
+            {(plan.open ?? []).map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+          </ul>
+        </section>
+      )}
       <details>
         <summary>The resource in full, as every later step reads it</summary>
         <Json value={plan.spec} label="Resource" />

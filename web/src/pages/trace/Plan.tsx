@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { client, type ApiError, type Schemas } from '@/api/client'
 import { useGet } from '@/api/hooks'
-import { Empty, Json, Loaded, Panel, Tag } from '@/kit'
-import { useNamespace } from '@/lib/me'
+import { Empty, Id, Json, Loaded, Panel, Table, Tag, type Column } from '@/kit'
 import { Link } from '@/lib/router'
+import { useNamespace } from '@/lib/me'
 import { label } from '@/views/form/model'
 import { CommitFiles } from './Detail'
 import { StateChip } from '@/kit'
@@ -18,7 +18,7 @@ export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
     <Loaded query={q} what="The request cannot be read">
       {(r) => (
         <div className="two">
-          <Steps request={r} rows={rows} />
+          {(r.resources ?? []).length > 0 ? <Resources items={(r.resources ?? []) as Item[]} /> : r.action && r.action !== 'create' ? <Done request={r} /> : <Steps request={r} rows={rows} />}
           <div className="tabpanel">
             <Differs id={r.id} />
             <Panel title="Resource">
@@ -33,6 +33,36 @@ export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
         </div>
       )}
     </Loaded>
+  )
+}
+
+type Item = Schemas['RequestItem']
+
+const columns: Column<Item>[] = [
+  { key: 'state', title: 'State', width: 124, cell: (i) => <StateChip state={i.state} /> },
+  { key: 'name', title: 'Resource', cell: (i) => <Link to={`/resources/${encodeURIComponent(i.type)}/${encodeURIComponent(i.name)}`}>{i.name}</Link>, sort: (i) => i.name },
+  { key: 'type', title: 'Type', width: 140, wide: true, cell: (i) => i.type, sort: (i) => i.type },
+  { key: 'action', title: 'What', width: 90, cell: (i) => i.action ?? 'create' },
+  { key: 'run', title: 'Run', width: 140, wide: true, cell: (i) => i.run && <Id id={i.run} to={`/runs/${i.run}`} /> },
+]
+
+/** Resources are those of a request for several. */
+function Resources({ items }: { items: Item[] }) {
+  return (
+    <Panel title={`${items.length} resources`} flush>
+      <Table label="Resources" columns={columns} rows={items} rowKey={(i) => `${i.type}/${i.name}`} />
+    </Panel>
+  )
+}
+
+/** Done is a request that changed what existed: its plan was against what stood then, and cannot be made anew. */
+function Done({ request: r }: { request: Schemas['Request'] }) {
+  return (
+    <Panel title="What was asked">
+      <p>
+        To {r.action} <Link to={`/resources/${encodeURIComponent(r.type)}/${encodeURIComponent(r.name)}?tab=requests`}>{r.name}</Link>, which stood at request {r.base ? <Id id={r.base} to={`/requests/${r.base}`} /> : 'none'}.
+      </p>
+    </Panel>
   )
 }
 

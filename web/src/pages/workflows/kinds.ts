@@ -1,5 +1,5 @@
 /** The kinds of definitions, with what people call them. */
-export const kinds: Record<string, string> = { Workflow: 'Workflow', ResourceType: 'Resource type', Preset: 'Preset', TaskType: 'Task type' }
+export const kinds: Record<string, string> = { Workflow: 'Workflow', ResourceType: 'Resource type', Preset: 'Preset', TaskType: 'Task type', View: 'View', Trigger: 'Trigger' }
 
 /** pageOf is the page of a definition. */
 export function pageOf(d: { kind: string; name: string }): string {
@@ -49,6 +49,23 @@ set: {}
   TaskType: `kind: TaskType
 name: NAME
 title: What it does
+`,
+  View: `kind: View
+name: NAME
+system: vcenter
+with:
+  url: \${{ secrets.vcenter_url }}
+  user: \${{ secrets.vcenter_user }}
+  password: \${{ secrets.vcenter_password }}
+refresh: 5m
+`,
+  Trigger: `kind: Trigger
+name: NAME
+match: { alertname: HighLoad }
+request: { entry: ENTRY, params: { name: "web-\${{ n }}" } }
+ceiling: 3
+cooldown: 15m
+resolved: nothing
 `,
 }
 
