@@ -54,7 +54,7 @@ func TestValidate(t *testing.T) {
   DIR/z.yaml:4:12: there is no task type "nop"
     did you mean noop?
   DIR/z.yaml:6:7: there is no kind "Prest"
-    did you mean Preset? the kinds are Workflow, ResourceType, Preset, TaskType, Test
+    did you mean Preset? the kinds are Workflow, ResourceType, Preset, TaskType, View, Trigger, Test
   DIR/z.yaml:9:1: "of" is missing
   what is only on a server is not known here; to ask one: tutti plan -f PATH
 `
