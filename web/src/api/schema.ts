@@ -2621,6 +2621,8 @@ export interface components {
         Reason: {
             /** Format: int64 */
             ahead?: number;
+            /** Format: int64 */
+            have?: number;
             holders?: components["schemas"]["TaskRef"][] | null;
             key?: string;
             kind: string;
@@ -2632,6 +2634,8 @@ export interface components {
             text: string;
             /** Format: date-time */
             until?: string;
+            /** Format: int64 */
+            want?: number;
             who?: string[] | null;
         };
         Refusal: {
