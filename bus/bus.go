@@ -52,7 +52,7 @@ type Bus struct {
 	allow Policy
 
 	mu    sync.RWMutex
-	local map[string]any // handlers of direct methods in this process, by name
+	local map[string]*answerer // of direct methods in this process, by name
 }
 
 // New returns a bus over conn. key signs callers and is the same in every process of an
@@ -136,23 +136,28 @@ type Validator interface{ Validate() error }
 
 // Call asks the service that handles m, as the caller in ctx (see WithCaller).
 func (m Method[In, Out]) Call(ctx context.Context, b *Bus, in In) (out Out, err error) {
-	if m.Direct {
-		if h := m.near(b); h != nil {
-			return h(ctx, in)
+	err = b.call(ctx, m.Name, m.Direct, &in, &out)
+	return out, err
+}
+
+// call is Method.Call without its types, of which there are more than a hundred: in and out are pointers.
+func (b *Bus) call(ctx context.Context, name string, direct bool, in, out any) error {
+	if direct {
+		if a := b.near(name); a != nil && a.fits(in) {
+			return a.answer(ctx, in, out)
 		}
 	}
 	data, err := json.Marshal(in)
 	if err != nil {
-		return out, fmt.Errorf("%s: %w", m.Name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	data, err = b.Raw(ctx, m.Name, data)
-	if err != nil {
-		return out, err
+	if data, err = b.Raw(ctx, name, data); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(data, &out); err != nil {
-		return out, fmt.Errorf("%s: answer: %w", m.Name, err)
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("%s: answer: %w", name, err)
 	}
-	return out, nil
+	return nil
 }
 
 // Raw calls a method by name with In as JSON, and returns Out as JSON.
@@ -167,110 +172,118 @@ func (b *Bus) Raw(ctx context.Context, method string, in []byte) ([]byte, error)
 // Handle answers m with h until ctx ends. h runs only for callers that hold m's permission in the
 // namespace of In, and finds them in its context. A panic in h is an internal error to the caller.
 func (m Method[In, Out]) Handle(ctx context.Context, b *Bus, h func(context.Context, In) (Out, error)) error {
-	if m.Direct {
-		m.stay(ctx, b, h)
+	return b.handle(ctx, m.Direct, &answerer{bus: b, name: m.Name, perm: m.perm(), in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
+		do: func(ctx context.Context, in, out any) (err error) {
+			*out.(*Out), err = h(ctx, *in.(*In))
+			return err
+		}})
+}
+
+// answerer is what answers a method, without its types: in points to its In, out to its Out.
+type answerer struct {
+	bus        *Bus
+	name, perm string
+	in, out    reflect.Type
+	do         func(ctx context.Context, in, out any) error
+}
+
+func (b *Bus) handle(ctx context.Context, direct bool, a *answerer) error {
+	if direct {
+		b.stay(ctx, a)
 	}
-	return b.conn.Handle(ctx, "rpc."+m.Name, func(ctx context.Context, msg Msg) ([]byte, error) {
+	return b.conn.Handle(ctx, "rpc."+a.name, func(ctx context.Context, msg Msg) ([]byte, error) {
 		ctx, c, err := b.seal.open(ctx, msg.Header)
-		if err != nil && m.perm() != Open {
+		if err != nil && a.perm != Open {
 			return nil, err
 		}
-		var in In
-		if err := json.Unmarshal(msg.Data, &in); err != nil {
-			return nil, errs.New(errs.Invalid, "%s: %w", m.Name, err)
+		in, out := reflect.New(a.in).Interface(), reflect.New(a.out).Interface()
+		if err := json.Unmarshal(msg.Data, in); err != nil {
+			return nil, errs.New(errs.Invalid, "%s: %w", a.name, err)
 		}
-		out, err := m.answer(ctx, b, c, in, h)
-		if err != nil {
+		if err := a.allowed(ctx, c, in, out); err != nil {
 			return nil, err
 		}
 		return json.Marshal(out)
 	})
 }
 
-// answer lets h answer a caller that may ask.
-func (m Method[In, Out]) answer(ctx context.Context, b *Bus, c Caller, in In, h func(context.Context, In) (Out, error)) (out Out, err error) {
+// allowed lets the handler answer a caller that may ask.
+func (a *answerer) allowed(ctx context.Context, c Caller, in, out any) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = errs.New(errs.Internal, "%s: panic: %v\n%s", m.Name, r, debug.Stack())
+			err = errs.New(errs.Internal, "%s: panic: %v\n%s", a.name, r, debug.Stack())
 		}
 	}()
-	if m.perm() != Open {
+	if a.perm != Open {
 		ns := ""
-		if s, ok := any(in).(Scoped); ok {
+		if s, ok := in.(Scoped); ok {
 			ns = s.Scope()
 		}
-		if err := b.allow(c, m.perm(), ns); err != nil {
-			return out, err
+		if err := a.bus.allow(c, a.perm, ns); err != nil {
+			return err
 		}
 	}
-	if v, ok := any(in).(Validator); ok {
+	if v, ok := in.(Validator); ok {
 		if err := v.Validate(); err != nil {
-			return out, err
+			return err
 		}
 	}
-	return h(ctx, in)
+	return a.do(ctx, in, out)
 }
 
-type handlerOf[In, Out any] struct {
-	call func(context.Context, In) (Out, error)
+// answer answers a call from this process.
+func (a *answerer) answer(ctx context.Context, in, out any) error {
+	c, ok := CallerFrom(ctx)
+	if !ok && a.perm != Open {
+		return errs.New(errs.Unauthenticated, "the call carries no valid subject")
+	}
+	return a.allowed(ctx, c, in, out)
 }
 
-// stay keeps h for calls from this process until ctx ends.
-func (m Method[In, Out]) stay(ctx context.Context, b *Bus, h func(context.Context, In) (Out, error)) {
-	mine := &handlerOf[In, Out]{func(cctx context.Context, in In) (out Out, err error) {
-		c, ok := CallerFrom(cctx)
-		if !ok && m.perm() != Open {
-			return out, errs.New(errs.Unauthenticated, "the call carries no valid subject")
-		}
-		return m.answer(cctx, b, c, in, h)
-	}}
+// fits reports whether in points to the method's In.
+func (a *answerer) fits(in any) bool {
+	t := reflect.TypeOf(in)
+	return t != nil && t.Kind() == reflect.Pointer && t.Elem() == a.in
+}
+
+// stay keeps a for calls from this process until ctx ends.
+func (b *Bus) stay(ctx context.Context, a *answerer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.local == nil {
-		b.local = map[string]any{}
+		b.local = map[string]*answerer{}
 	}
-	b.local[m.Name] = mine
+	b.local[a.name] = a
 	context.AfterFunc(ctx, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.local[m.Name] == any(mine) {
-			delete(b.local, m.Name)
+		if b.local[a.name] == a {
+			delete(b.local, a.name)
 		}
 	})
+}
+
+// near returns what answers a direct method in this process, or nil.
+func (b *Bus) near(name string) *answerer {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.local[name]
 }
 
 // Near calls a direct method by name where it is answered in this process, as Method.Call does: in points
 // to its In, and out is its Out. It reports ok=false, and does nothing, where the call has to go over the
 // carrier (see Raw).
 func (b *Bus) Near(ctx context.Context, method string, in any) (out any, ok bool, err error) {
-	b.mu.RLock()
-	h, ok := b.local[method].(interface {
-		callAny(context.Context, any) (any, error)
-	})
-	b.mu.RUnlock()
-	if !ok {
+	a := b.near(method)
+	if a == nil {
 		return nil, false, nil
 	}
-	out, err = h.callAny(ctx, in)
-	return out, true, err
-}
-
-func (h *handlerOf[In, Out]) callAny(ctx context.Context, in any) (any, error) {
-	p, ok := in.(*In)
-	if !ok {
-		return nil, errs.New(errs.Internal, "a %T was given for a %T", in, p)
+	if !a.fits(in) {
+		return nil, true, errs.New(errs.Internal, "a %T was given for a *%s", in, a.in)
 	}
-	return h.call(ctx, *p)
-}
-
-// near returns the handler in this process, or nil.
-func (m Method[In, Out]) near(b *Bus) func(context.Context, In) (Out, error) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if h, ok := b.local[m.Name].(*handlerOf[In, Out]); ok {
-		return h.call
-	}
-	return nil
+	p := reflect.New(a.out)
+	err = a.answer(ctx, in, p.Interface())
+	return p.Elem().Interface(), true, err
 }
 
 // Allow reports, as an error, that the caller in ctx may not use permission in namespace; handlers

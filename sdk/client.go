@@ -143,14 +143,20 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // few times, for as long as ctx allows. Where ctx ended, the error wraps its error.
 func Call[In, Out any](ctx context.Context, c *Client, m bus.Method[In, Out], in In) (Out, error) {
 	var out Out
+	err := c.call(ctx, m, &in, &out)
+	return out, err
+}
+
+// call is Call without its types: in and out are pointers.
+func (c *Client) call(ctx context.Context, m bus.Declared, in, out any) error {
 	r, err := c.route(m)
 	if err != nil {
-		return out, err
+		return err
 	}
-	p := reflect.ValueOf(&in)
+	p, name := reflect.ValueOf(in), m.Info().Name
 	if ns, ok := r.Param("path", "namespace"); ok && ns.Zero(p) {
 		if err := ns.Set(p, c.c.Namespace); err != nil {
-			return out, err
+			return err
 		}
 	}
 	repeat := r.Verb == http.MethodGet || r.Verb == http.MethodPut || r.Verb == http.MethodDelete
@@ -158,11 +164,11 @@ func Call[In, Out any](ctx context.Context, c *Client, m bus.Method[In, Out], in
 		repeat = true
 		if key.Zero(p) {
 			if err := key.Set(p, id.New("key")); err != nil {
-				return out, err
+				return err
 			}
 		}
 	}
-	body, err := c.again(ctx, m.Name, repeat, func() ([]byte, error) {
+	body, err := c.again(ctx, name, repeat, func() ([]byte, error) {
 		req, err := r.Request(ctx, c.c.Server, p)
 		if err != nil {
 			return nil, err
@@ -170,12 +176,12 @@ func Call[In, Out any](ctx context.Context, c *Client, m bus.Method[In, Out], in
 		return c.answer(req)
 	})
 	if err != nil {
-		return out, err
+		return err
 	}
-	if err := json.Unmarshal(body, &out); err != nil {
-		return out, errs.New(errs.Unavailable, "%s: %s did not answer as a server of Tutti: %w", m.Name, c.c.Server, err)
+	if err := json.Unmarshal(body, out); err != nil {
+		return errs.New(errs.Unavailable, "%s: %s did not answer as a server of Tutti: %w", name, c.c.Server, err)
 	}
-	return out, nil
+	return nil
 }
 
 func (c *Client) route(m bus.Declared) (*wire.Route, error) {
