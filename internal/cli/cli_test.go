@@ -188,7 +188,7 @@ func TestCommandTree(t *testing.T) {
 		request/approve request/cancel request/create request/diff request/files request/list request/plan request/reject request/resubmit request/retry request/show request/trace request/vars
 		resource/catalogue resource/delete resource/history resource/list resource/modify resource/observe resource/rollback resource/show resource/types
 		rollout/abort rollout/force rollout/history rollout/list rollout/mark-bad rollout/mark-good rollout/operate rollout/pause rollout/promote rollout/resume
-		rollout/retry rollout/show rollout/skip rollout/start rollout/targets
+		rollout/retry rollout/show rollout/skip rollout/start rollout/targets rollout/watch
 		run/cancel run/events run/export run/fork run/graph run/list run/output run/pause run/resume run/retry run/show run/signal run/start run/task run/tasks run/tree run/undo run/why
 		schema secret/delete secret/list secret/set serve service/list status task/import task/list task/show token/create token/list token/revoke trigger/list trigger/show
 		user/create user/delete user/list user/update version view/deny view/list view/matrix view/options view/permit view/refresh view/show wait watch whoami worker

@@ -59,7 +59,7 @@ func (l *line) rolloutCommands() *cobra.Command {
 		l.rolloutVerb("promote ENTITY", "Give up the remaining waves and waits", "promote"),
 	}
 	return l.group("rollout", "Roll out versions to targets, and back", "  tutti rollout start app-service v2\n  tutti rollout show app-service",
-		append([]*cobra.Command{l.rolloutList(), l.rolloutShow(), l.rolloutTargets(), l.rolloutHistory()}, verbs...)...)
+		append([]*cobra.Command{l.rolloutList(), l.rolloutShow(), l.rolloutWatch(), l.rolloutTargets(), l.rolloutHistory()}, verbs...)...)
 }
 
 func (l *line) rolloutList() *cobra.Command {
@@ -86,6 +86,40 @@ func (l *line) rolloutShow() *cobra.Command {
 			l.note("%s", r.Why)
 		}
 		return nil
+	})
+}
+
+// rolloutWatch follows a rollout, a line for each change, until nothing goes on by itself any more.
+func (l *line) rolloutWatch() *cobra.Command {
+	return l.command("watch ENTITY", "Follow a rollout until it is good, back, or stopped", func(ctx context.Context, args []string) error {
+		tick := time.NewTicker(2 * time.Second)
+		defer tick.Stop()
+		shown := ""
+		for {
+			r, err := call(ctx, l, api.GetRollout, api.RolloutIn{Entity: args[0]})
+			if err != nil {
+				return err
+			}
+			text := fmt.Sprintf("%s %s, wave %d of %d, %d of %d succeeded, %d failed", rolloutState(r), r.Version, r.Wave, r.Waves, r.Succeeded, r.Targets, r.Failed)
+			if r.Wave == 0 {
+				text = fmt.Sprintf("%s %s, %d of %d succeeded, %d failed", rolloutState(r), r.Version, r.Succeeded, r.Targets, r.Failed)
+			}
+			if len(r.Waiting) > 0 {
+				text += ": " + r.Waiting[0]
+			}
+			if text != shown {
+				l.note("%s", text)
+				shown = text
+			}
+			if r.State != "rolling" && r.State != "rolling back" {
+				return output.One(l.printer(), r, rolloutColumns(), r.Entity)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
+		}
 	})
 }
 
