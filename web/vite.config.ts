@@ -65,7 +65,9 @@ function finish(): Plugin {
           // The tenth byte names the operating system that compressed: fixed, so that all build the same.
           const packed = gzipSync(raw, { level: 9 })
           packed[9] = 255
-          if (packed.length < raw.length * 0.9) this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: packed })
+          if (packed.length >= raw.length * 0.9) continue
+          this.emitFile({ type: 'asset', fileName: `${name}.gz`, source: packed })
+          delete bundle[name] // the server unpacks it for the few that do not take it packed
         }
       },
     },

@@ -4,8 +4,11 @@
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"embed"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"strings"
 )
@@ -38,11 +41,23 @@ func File(name string) (content []byte, ok bool) {
 	if !fs.ValidPath(name) || strings.HasSuffix(name, ".gz") {
 		return nil, false
 	}
-	b, err := dist.ReadFile("dist/" + name)
+	if b, err := dist.ReadFile("dist/" + name); err == nil {
+		return b, true
+	}
+	packed, ok := Compressed(name)
+	if !ok {
+		return nil, false
+	}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, false
+	}
+	b, err := io.ReadAll(r)
 	return b, err == nil
 }
 
-// Compressed returns a file as File does, compressed with gzip; ok is false where it is not kept so.
+// Compressed returns a file as File does, compressed with gzip. Most are kept in this form alone; ok is false
+// for those too small to gain by it.
 func Compressed(name string) (content []byte, ok bool) {
 	if !fs.ValidPath(name) {
 		return nil, false
