@@ -1,19 +1,17 @@
-// Package tasktypes_test carries out the task types of this folder against stand-ins that answer what the
-// vendors' documents say; no product was at hand.
 package tasktypes_test
 
 import (
 	"encoding/json"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	tasktypes "tutti/examples/task-types"
 	"tutti/internal/document"
 	"tutti/internal/netguard"
 	"tutti/internal/task"
@@ -82,15 +80,16 @@ var calls = map[string][]call{
 	"foreman.host.delete": {{`{"user":"u","password":"p","id":9}`, "DELETE /api/v2/hosts/9", basic, "", 404, `{"error":{"message":"Resource host not found"}}`, `{}`}},
 }
 
+// Each task type is carried out against a stand-in that answers what the vendor's documents say.
 func TestTaskTypes(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*.yaml")
+	files, err := fs.Glob(tasktypes.Files, "*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no task types", err)
 	}
 	untried := slices.Collect(maps.Keys(calls))
 	for _, f := range files {
-		text, err := os.ReadFile(f)
+		text, err := tasktypes.Files.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
