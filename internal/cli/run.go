@@ -334,10 +334,9 @@ func (l *line) retryCommand(short string, ids func(context.Context) []string) *c
 			if from == "" {
 				return usage("--input changes the input of one task").WithHint("name it with --from")
 			}
-			if !json.Valid([]byte(input)) {
-				return usage("--input is not JSON: %s", input)
+			if err := jsonFlag("input", input, &body.Input); err != nil {
+				return err
 			}
-			body.Input = json.RawMessage(input)
 		}
 		r, err := call(ctx, l, api.RetryRun, api.RetryRunIn{ID: id, Body: body})
 		if err != nil {
@@ -361,13 +360,9 @@ func (l *line) runFork() *cobra.Command {
 			flag, text string
 			to         *json.RawMessage
 		}{{"input", input, &in.Body.Input}, {"inputs", inputs, &in.Body.Inputs}} {
-			if f.text == "" {
-				continue
+			if err := jsonFlag(f.flag, f.text, f.to); err != nil {
+				return err
 			}
-			if !json.Valid([]byte(f.text)) {
-				return usage("--%s is not JSON: %s", f.flag, f.text)
-			}
-			*f.to = json.RawMessage(f.text)
 		}
 		if input != "" && in.Body.Task == "" {
 			return usage("--input changes the input of one task").WithHint("name it with --from")

@@ -46,11 +46,8 @@ func (l *line) runSignal() *cobra.Command {
 			return err
 		}
 		body := api.SignalBody{Name: args[1]}
-		if data != "" {
-			if !json.Valid([]byte(data)) {
-				return usage("--data is not JSON: %s", data).WithHint(`text is written with quotes: --data '"text"'`)
-			}
-			body.Data = json.RawMessage(data)
+		if err := jsonFlag("data", data, &body.Data); err != nil {
+			return err
 		}
 		r, err := call(ctx, l, api.SignalRun, api.SignalRunIn{ID: api.RunID(f.ID), Body: body})
 		if err != nil {
@@ -62,4 +59,16 @@ func (l *line) runSignal() *cobra.Command {
 	cmd.Flags().StringVar(&data, "data", "", "JSON that the waiting task gives as its output")
 	cmd.ValidArgsFunction = l.complete(l.runIDs)
 	return cmd
+}
+
+// jsonFlag puts the text of a flag that takes JSON into to; "" leaves it as it is.
+func jsonFlag(name, text string, to *json.RawMessage) error {
+	switch {
+	case text == "":
+	case !json.Valid([]byte(text)):
+		return usage("--%s is not JSON: %s", name, text).WithHint(`text is written with quotes: --%s '"text"'`, name)
+	default:
+		*to = json.RawMessage(text)
+	}
+	return nil
 }
