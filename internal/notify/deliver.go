@@ -79,7 +79,9 @@ func (s *server) again(tries int) time.Duration {
 func (s *Service) deliver(ctx context.Context, m mail) error {
 	// Until then no other replica tries; time enough for the next recipient.
 	lease := func() int64 { return store.Micros(time.Now().Add(s.server.timeout + time.Minute)) }
-	mine, err := s.claim(ctx, &m, lease())
+	// What came of a try must be written down even where the service stops at this moment.
+	keep := context.WithoutCancel(ctx)
+	mine, err := s.claim(keep, &m, lease())
 	if err != nil || !mine {
 		return err
 	}
@@ -93,20 +95,20 @@ func (s *Service) deliver(ctx context.Context, m mail) error {
 			m.rest, m.refused = m.rest[1:], append(m.refused, to+": "+oneLine(err))
 		default:
 			if ctx.Err() != nil {
-				return s.giveBack(ctx, m)
+				return s.giveBack(keep, m)
 			}
-			return s.postpone(ctx, m, err)
+			return s.postpone(keep, m, err)
 		}
 		if len(m.rest) == 0 {
 			break
 		}
 		m.next = lease()
-		if err := s.save(ctx, m); err != nil {
+		if err := s.save(keep, m); err != nil {
 			return err
 		}
 	}
 	if len(m.rest) > 0 {
-		return s.giveBack(ctx, m)
+		return s.giveBack(keep, m)
 	}
 	m.State, m.Error, m.Sent = api.Succeeded, "", time.Now().UTC()
 	if len(m.refused) > 0 {
@@ -116,14 +118,13 @@ func (s *Service) deliver(ctx context.Context, m mail) error {
 		}
 		s.log.Warn("mail refused", "mail", m.ID, "trace", m.Trace, "err", m.Error)
 	}
-	// What the server has taken must be written down even where the service stops at this moment.
-	return s.save(context.WithoutCancel(ctx), m)
+	return s.save(keep, m)
 }
 
 // giveBack lets the mail be tried again at once: the service stops in the middle of it.
 func (s *Service) giveBack(ctx context.Context, m mail) error {
 	m.next = store.Micros(time.Now())
-	return s.save(context.WithoutCancel(ctx), m)
+	return s.save(ctx, m)
 }
 
 // postpone keeps a mail for later, or gives it up after a long time.

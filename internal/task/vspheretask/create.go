@@ -50,6 +50,8 @@ const (
 	varPower  = "power"
 	// emerging is how long a machine of an earlier attempt may take to show, at most.
 	emerging = 2 * time.Minute
+	// settling is how long a machine may be there before it shows who built it, at most.
+	settling = 5 * time.Second
 )
 
 // NewCreate returns the task type vsphere.vm.create.

@@ -2,10 +2,13 @@ package vspheretask
 
 import (
 	"context"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/property"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -36,6 +39,7 @@ type VM struct {
 type machine struct {
 	VM
 	key string
+	age time.Duration // by the vCenter's clock; very old where it does not say
 	ref types.ManagedObjectReference
 	o   *object.VirtualMachine
 }
@@ -66,6 +70,9 @@ func (v *vcenter) machine(ctx context.Context, ref types.ManagedObjectReference)
 			}
 		}
 		out.Key = out.key
+		if out.age, err = v.age(ctx, m.Config.CreateDate); err != nil {
+			return nil, err
+		}
 	}
 	var refs []types.ManagedObjectReference
 	if m.Runtime.Host != nil {
@@ -82,8 +89,21 @@ func (v *vcenter) machine(ctx context.Context, ref types.ManagedObjectReference)
 	return out, nil
 }
 
-// unfinished reports whether the machine is still being built, so that nobody can say whose it is.
-func (m *machine) unfinished() bool { return m.CPU == 0 }
+// age returns how long ago a machine was created.
+func (v *vcenter) age(ctx context.Context, created *time.Time) (time.Duration, error) {
+	if created == nil {
+		return math.MaxInt64, nil
+	}
+	now, err := methods.GetCurrentTime(ctx, v.Client)
+	if err != nil {
+		return 0, err
+	}
+	return now.Sub(*created), nil
+}
+
+// unfinished reports whether the machine is still being built, so that nobody can say whose it is: it may
+// show before its hardware does, and with that before its key does.
+func (m *machine) unfinished() bool { return m.CPU == 0 || m.key == "" && m.age < settling }
 
 // names returns the names of objects, in their order.
 func (v *vcenter) names(ctx context.Context, refs []types.ManagedObjectReference) ([]string, error) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vmware/govmomi/simulator"
@@ -341,6 +342,7 @@ func (c *center) foreign(t *testing.T, name string) {
 	tasktest.NewTry(t, c.create, c.vm(name)).Out(t.Context(), t, c.create, &got)
 	vm := c.machine(got.ID)
 	vm.Config.ExtraConfig, vm.Config.InstanceUuid = nil, "00000000-0000-0000-0000-000000000000"
+	vm.Config.CreateDate = types.NewTime(time.Now().Add(-time.Hour)) // a new one could be ours, unfinished
 }
 
 // machine returns the simulator's own record of a machine.
