@@ -39,7 +39,7 @@ type Config struct {
 	Window time.Duration
 	// Rounds are measured of each row, with the ceiling before and after each; 0 is 3.
 	Rounds int
-	// InFlight is how many runs are under way at saturation; 0 is as many as have about 8000 tasks.
+	// InFlight is how many runs are under way at saturation; 0 is as many as have about 20,000 tasks.
 	InFlight int
 	// Slots is how many tasks a worker over HTTP runs at the same time; 0 is 1024.
 	Slots int

@@ -71,7 +71,7 @@ func (p program) bench() *cobra.Command {
 	f.StringSliceVar(&c.Modes, "mode", nil, "only these modes: saturation, alone")
 	f.DurationVar(&c.Window, "window", 2*time.Second, "how long to measure in each round")
 	f.IntVar(&c.Rounds, "rounds", 3, "how many rounds; the medians are shown")
-	f.IntVar(&c.InFlight, "in-flight", 0, "runs under way at saturation (default as many as have 8000 tasks)")
+	f.IntVar(&c.InFlight, "in-flight", 0, "runs under way at saturation (default as many as have 20,000 tasks)")
 	f.IntVar(&c.Slots, "slots", 1024, "how many tasks the worker over HTTP runs at the same time")
 	f.IntVar(&c.Payload, "payload", 0, "bytes that each task takes and gives")
 	f.IntVar(&c.RowBytes, "row-bytes", 300, "what a completion stores, for the ceiling beside a running server")

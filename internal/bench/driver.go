@@ -34,7 +34,7 @@ type measured struct {
 }
 
 // tasksInFlight is how many tasks are under way at saturation by default.
-const tasksInFlight = 8000
+const tasksInFlight = 20_000
 
 // newDriver publishes the workflow and, for workers over HTTP, starts one.
 func newDriver(ctx context.Context, c Config, t *target, w workload, workers, mode string) (*driver, error) {
@@ -42,7 +42,7 @@ func newDriver(ctx context.Context, c Config, t *target, w workload, workers, mo
 	if mode == Saturation {
 		d.inFlight = c.InFlight
 		if d.inFlight == 0 {
-			d.inFlight = min(max(tasksInFlight/w.tasks, 4), 1000)
+			d.inFlight = min(max(tasksInFlight/w.tasks, 4), 2000)
 		}
 	}
 	pool := api.DefaultPool

@@ -18,8 +18,8 @@ import (
 // the next batch, so the load itself makes batches larger, and nobody waits for a clock.
 //
 // The state in memory runs ahead of the store by what is being committed; nobody outside learns of it
-// before. When a commit fails, the state is dropped and the engine ends; a new one loads what the
-// store has.
+// before: a third goroutine lets out what committed batches cause, in their order. When a commit fails, the
+// state is dropped and the engine ends; a new one loads what the store has.
 type engine struct {
 	d      service.Deps
 	ledger ledger
@@ -131,16 +131,30 @@ func (e *engine) do(b *batch, f func(*batch)) {
 }
 
 // commitAll commits batches until there are no more. At a failure it abandons that batch and all after.
+// What a batch causes is let out while the next one is committed.
 func (e *engine) commitAll(ctx context.Context) (failed error) {
 	ctx = context.WithoutCancel(ctx) // what was decided when the end came is still committed
+	type outcome struct {
+		b      *batch
+		failed error
+	}
+	outcomes, settled := make(chan outcome, 1), make(chan struct{})
+	go func() {
+		defer close(settled)
+		for o := range outcomes {
+			e.settle(ctx, o.b, o.failed)
+		}
+	}()
 	for b := range e.commits {
 		if failed == nil {
 			if failed = e.commit(ctx, b); failed != nil {
 				close(e.broken)
 			}
 		}
-		e.settle(ctx, b, failed)
+		outcomes <- outcome{b, failed}
 	}
+	close(outcomes)
+	<-settled
 	return failed
 }
 

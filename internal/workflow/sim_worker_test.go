@@ -147,6 +147,9 @@ func (w *hand) finish(j *job, r api.Result) {
 		s.after(s.between(time.Second, 6*time.Second), try)
 	}
 	try()
+	if r.Outcome == api.Park { // the far side was asked before, and calls whatever becomes of the worker
+		s.after(s.between(time.Second, 30*time.Second), func() { s.callback(j) })
+	}
 	if s.fault("a report comes twice", 0.05) {
 		w.report(j, r, gen)
 	}
@@ -168,9 +171,6 @@ func (w *hand) report(j *job, r api.Result, gen int) {
 			}
 			if w.gen == gen {
 				w.jobs = slices.DeleteFunc(w.jobs, func(o *job) bool { return o == j })
-			}
-			if r.Outcome == api.Park && len(refused) == 0 {
-				s.after(s.between(time.Second, 30*time.Second), func() { s.callback(j) })
 			}
 		})
 }

@@ -164,8 +164,12 @@ const longLived = 60_000_000
 // rearm sets the timers of retries again, which meant nothing while the run was held back.
 func (r *Run) rearm() {
 	for _, n := range r.order {
-		if !n.dead && n.state == api.Waiting && n.reason != nil && n.reason.Kind == "retry" && n.until > 0 {
+		switch {
+		case n.dead:
+		case n.state == api.Waiting && n.reason != nil && n.reason.Kind == "retry" && n.until > 0:
 			r.timer(n.until, n, timerRetry)
+		case n.active && n.body != nil && n.body.roll != nil && n.body.roll.next > 0:
+			r.timer(n.body.roll.next, n, timerRollout)
 		}
 	}
 }

@@ -376,6 +376,8 @@ func (t *turn) assigned(r *Run, list []rollout.Assignment) {
 		switch {
 		case a.Version == versionAfter && item.state == api.Succeeded: // before the waves began anew
 			t.input.Reports = append(t.input.Reports, rollout.Report{Target: a.Target, Version: versionAfter})
+		case a.Version == versionAfter && item.final(): // retried with the rest, it ended before its wave came
+			t.input.Reports = append(t.input.Reports, rollout.Report{Target: a.Target, Version: versionAfter, Health: rollout.Failed})
 		case a.Version == versionAfter && item.active: // it was retried with the rest
 		case a.Version == versionAfter:
 			t.starts[a.Name] = item

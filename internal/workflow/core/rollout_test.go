@@ -139,3 +139,48 @@ func TestRolloutUndoneBeginsAgain(t *testing.T) {
 		t.Errorf("keys are %v; want new ones, since what was done with the old ones is undone", keys)
 	}
 }
+
+// While the run is paused no time counts for a rollout; resumed, also after it was loaded, it goes on.
+func TestRolloutOfAPausedRun(t *testing.T) {
+	t.Parallel()
+	w := start(t, "tasks: {e: {each: {in: '[1,2]', waves: [1], parallel: 1, bake: 10s}, use: noop}}", "{}")
+	w.work(ok)
+	w.must(w.run.Pause(w.now, "user:anna"))
+	w.now += 30 * second
+	w.must(w.run.Fire(w.now))
+	if at := w.run.NextTimer(); at != 0 || len(w.queue) != 0 {
+		t.Fatalf("paused, it wakes at %d and starts %v; want neither", at, w.queue)
+	}
+	w.run = w.replay()
+	w.must(w.run.Resume(w.now, "user:anna"))
+	w.work(ok)
+	w.pass() // the bake of the last wave
+	w.want(api.Succeeded, "e:succeeded e[0]:succeeded e[1]:succeeded")
+}
+
+// What goes on in mid-item after a retry may fail before the wave it belongs to: then it has failed in that
+// wave, and is not begun again.
+func TestRolloutRetriedInMidItem(t *testing.T) {
+	t.Parallel()
+	w := start(t, "tasks: {e: {each: {in: '[1,2,3]', waves: [1], parallel: 2, tolerate: 1, bake: 10s}, tasks: {a: {use: noop}, b: {use: noop, needs: [a]}}}}", "{}")
+	w.work(ok)
+	w.pass()
+	for range 2 { // the first steps of the second wave
+		w.must(w.run.Report(w.now, w.queue[0].AttemptRef, "", "w", ok(w.queue[0])))
+		w.queue = w.queue[1:]
+	}
+	w.must(w.run.Cancel(w.now, "enough", "user:anna"))
+	for _, d := range w.queue {
+		w.must(w.run.Report(w.now, d.AttemptRef, "", "w", api.Result{Outcome: api.FailedTask, Failure: &api.Failure{Type: "cancelled"}}))
+	}
+	w.queue = nil
+	w.must(w.run.Retry(w.now, "", nil, "user:anna"))
+	w.work(failing("e[1].b"))
+	w.pass()
+	w.work(func(d core.Dispatch) api.Result {
+		t.Errorf("%s began once more", d.Path)
+		return ok(d)
+	})
+	w.pass()
+	w.want(api.Succeeded, "e:succeeded e[0]:succeeded e[0].a:succeeded e[0].b:succeeded e[1]:failed e[1].a:succeeded e[1].b:failed e[2]:succeeded e[2].a:succeeded e[2].b:succeeded")
+}

@@ -311,7 +311,7 @@ func (r *Run) live(t Timer) bool {
 	case timerWait:
 		return n.state == api.Waiting && n.until == t.At && n.attempt == t.Attempt
 	case timerRollout:
-		return n.body != nil && n.body.roll != nil && n.body.roll.next == t.At && !n.paused
+		return r.mayBegin() && n.body != nil && n.body.roll != nil && n.body.roll.next == t.At && !n.paused
 	case timerGroup:
 		return n.timeout == t.At && n.attempt == t.Attempt && n.doom == nil && n.state == api.Running
 	default:
