@@ -23,7 +23,7 @@ import (
 type Config struct {
 	// Pool is whose tasks it runs; "" is api.DefaultPool, where tasks run that name no pool.
 	Pool string
-	// Slots is how many tasks run at the same time; 0 is 512. Waiting for an answer takes a slot, so
+	// Slots is how many tasks run at the same time; 0 is 2048. Waiting for an answer or a commit takes a slot, so
 	// there should be many more than processors.
 	Slots int
 	// Grace is how long tasks may take to end when the server stops, before they are reported as
@@ -34,7 +34,7 @@ type Config struct {
 }
 
 // DefaultSlots is what Config.Slots 0 means.
-const DefaultSlots = 512
+const DefaultSlots = 2048
 
 // New returns what builds the service that runs types, and what the drivers carry out.
 func New(types []sdk.TaskType, drivers task.Drivers, cfg Config) func(service.Deps) (service.Service, error) {
