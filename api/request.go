@@ -170,20 +170,13 @@ type ResourcePlan struct {
 	Repository string `json:"repository,omitempty"`
 	File       string `json:"file,omitempty"`
 	// Changes are the fields of the common format that would differ.
-	Changes []Difference `json:"changes"`
+	Changes []FieldChange `json:"changes"`
 	// Preview is what a trial run says, where the type declares one: a Terraform plan, an Ansible check.
 	Preview *Preview `json:"preview,omitempty"`
 	// Expected is how long the workflow usually takes.
 	Expected *Expected `json:"expected,omitempty"`
 	// Undo are the steps that would be taken back if it failed, newest first.
 	Undo []string `json:"undo,omitempty"`
-}
-
-// Difference is a field that a request would change. From is left out where it is new, To where it goes.
-type Difference struct {
-	Path string          `json:"path"` // such as placement.cluster
-	From json.RawMessage `json:"from,omitempty"`
-	To   json.RawMessage `json:"to,omitempty"`
 }
 
 // Preview is the outcome of a trial run.
@@ -292,13 +285,6 @@ type RequestDiff struct {
 	// Params are the fields that were asked for differently, Spec those that it came to in the common format.
 	Params []FieldChange `json:"params"`
 	Spec   []FieldChange `json:"spec"`
-}
-
-// FieldChange is a value that differs, by its place: "disks[0].size". One that is not there is left out.
-type FieldChange struct {
-	Path   string          `json:"path"`
-	Before json.RawMessage `json:"before,omitempty"`
-	After  json.RawMessage `json:"after,omitempty"`
 }
 
 // The request methods.

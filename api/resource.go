@@ -75,7 +75,7 @@ type Observation struct {
 	At    time.Time       `json:"at"`
 	World json.RawMessage `json:"world,omitempty"` // outputs of the run
 	// Drift are the outputs that differ from those the resource was made with.
-	Drift []Difference `json:"drift,omitempty"`
+	Drift []FieldChange `json:"drift,omitempty"`
 	// Failure says why it could not be looked at.
 	Failure string `json:"failure,omitempty"`
 }
@@ -105,7 +105,7 @@ type Resolved struct {
 	// Before is the common format as it stands.
 	Before json.RawMessage `json:",omitempty"`
 	// Changes are the fields of the common format that differ from Before.
-	Changes []Difference `json:",omitempty"`
+	Changes []FieldChange `json:",omitempty"`
 	// Files says that FileResources is to be called before the run: the file is kept in Repository, or the
 	// resource is changed by one request at a time. Version is the type's.
 	Files      bool

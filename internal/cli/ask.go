@@ -269,14 +269,14 @@ func planLine(r api.ResourcePlan) string {
 	return output.Clean(s)
 }
 
-func changeLine(c api.Difference) string {
+func changeLine(c api.FieldChange) string {
 	switch {
-	case len(c.From) == 0:
-		return output.Clean("+ " + c.Path + ": " + string(c.To))
-	case len(c.To) == 0:
-		return output.Clean("- " + c.Path + ": " + string(c.From))
+	case len(c.Before) == 0:
+		return output.Clean("+ " + c.Path + ": " + string(c.After))
+	case len(c.After) == 0:
+		return output.Clean("- " + c.Path + ": " + string(c.Before))
 	}
-	return output.Clean("~ " + c.Path + ": " + string(c.From) + " → " + string(c.To))
+	return output.Clean("~ " + c.Path + ": " + string(c.Before) + " → " + string(c.After))
 }
 
 // sum counts what a plan does.

@@ -105,8 +105,10 @@ func (g *Gateway) input(w http.ResponseWriter, r *http.Request, op *operation) (
 	if len(wrong) == 0 {
 		wrong = g.schema.checkParams(op, in)
 	}
-	if p, ok := op.Param("query", "wait"); ok && len(wrong) == 0 {
-		wrong = boundWait(p.Of(in), "query.wait")
+	for _, name := range []string{"wait", "preview"} {
+		if p, ok := op.Param("query", name); ok && len(wrong) == 0 {
+			wrong = boundWait(p.Of(in), "query."+name)
+		}
 	}
 	if op.body != nil {
 		raw, err := readBody(w, r, op.limit)

@@ -16,12 +16,14 @@ import (
 const (
 	// maxTrials is how many resources of a plan have their trial run made.
 	maxTrials = 20
-	// maxTrialWait bounds how long a plan waits for trial runs; a call of the bus lasts no longer.
-	maxTrialWait = 25 * time.Second
+	// maxTrialWait bounds how long a plan may take for the sake of trial runs, from its beginning, so that its
+	// answer comes before the bus gives up. The gateway takes 60 s, and asks for this.
+	maxTrialWait = 55 * time.Second
 )
 
 // plan says what a request would do, and does nothing but, where that is asked for, trial runs.
 func (s *Service) plan(ctx context.Context, in api.PlanRequestIn) (out api.RequestPlan, err error) {
+	until := time.Now().Add(min(time.Duration(in.Preview), maxTrialWait))
 	if err := canonical(&in.Body); err != nil {
 		return out, err
 	}
@@ -54,7 +56,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanRequestIn) (out api.Reque
 		out.Resources = append(out.Resources, planOf(x, w))
 	}
 	if in.Preview > 0 {
-		s.tryOut(ctx, in, requester, all, out.Resources)
+		s.tryOut(ctx, in, until, requester, all, out.Resources)
 	}
 	out.Open = unknown(all, out)
 	return out, nil
@@ -65,7 +67,7 @@ func planOf(x resolved, w api.WorkflowPlan) api.ResourcePlan {
 	p := api.ResourcePlan{Entry: x.Entry, Type: x.Type, Name: x.Name, Action: x.Action, Base: x.Base, Spec: x.Spec, Workflow: x.Workflow, Version: w.Version,
 		TTL: x.ask.TTL, Repository: x.Repository, File: x.Path, Changes: x.Changes, Expected: w.Expected}
 	if p.Changes == nil {
-		p.Changes = []api.Difference{}
+		p.Changes = []api.FieldChange{}
 	}
 	for _, step := range slices.Backward(w.Steps) {
 		if step.Undo != "" {
@@ -76,10 +78,9 @@ func planOf(x resolved, w api.WorkflowPlan) api.ResourcePlan {
 }
 
 // tryOut has the trial runs of the types made, some at a time, and waits for them.
-func (s *Service) tryOut(ctx context.Context, in api.PlanRequestIn, requester string, all []resolved, plans []api.ResourcePlan) {
-	ctx, cancel := context.WithTimeout(ctx, min(time.Duration(in.Preview), maxTrialWait)+time.Second)
+func (s *Service) tryOut(ctx context.Context, in api.PlanRequestIn, until time.Time, requester string, all []resolved, plans []api.ResourcePlan) {
+	ctx, cancel := context.WithDeadline(ctx, until.Add(2*time.Second))
 	defer cancel()
-	until := time.Now().Add(min(time.Duration(in.Preview), maxTrialWait))
 	var g errgroup.Group
 	g.SetLimit(5)
 	for i, x := range all {

@@ -250,46 +250,13 @@ func merge(to any, patch any) any {
 	return m
 }
 
-// differences are the fields in which two values differ, by path; at most limit.
-func differences(at string, from, to any, limit int) (out []api.Difference) {
-	a, okA := from.(map[string]any)
-	b, okB := to.(map[string]any)
-	if !okA || !okB {
-		if string(document.Canonical(from)) == string(document.Canonical(to)) {
-			return nil
-		}
-		return []api.Difference{{Path: at, From: rawOf(from), To: rawOf(to)}}
-	}
-	keys := maps.Clone(a)
-	maps.Copy(keys, b)
-	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		if len(out) >= limit {
-			break
-		}
-		path := k
-		if at != "" {
-			path = at + "." + k
-		}
-		out = append(out, differences(path, a[k], b[k], limit-len(out))...)
-	}
-	return out
-}
-
 // maxChanges bounds the differences that a plan tells of one resource.
 const maxChanges = 500
 
 // changes are the fields that a request would change.
-func (a asked) changes(spec map[string]any) []api.Difference {
-	before := a.spec()
+func (a asked) changes(spec map[string]any) ([]api.FieldChange, error) {
 	if a.action == api.ActionDelete {
 		spec = map[string]any{}
 	}
-	return differences("", before, spec, maxChanges)
-}
-
-func rawOf(v any) json.RawMessage {
-	if v == nil {
-		return nil
-	}
-	return document.Canonical(v)
+	return api.Compare(document.Canonical(a.spec()), document.Canonical(spec), maxChanges)
 }

@@ -319,7 +319,7 @@ func TestObserve(t *testing.T) {
 			w.Errorf("while the run goes on: %+v", o)
 		}
 		run.ID, run.State, run.Outputs, run.Ended = "run_look2", api.Succeeded, json.RawMessage(`{"id":"d-1","gb":12,"free":3}`), time.Now()
-		if o := see(); len(o.Drift) != 1 || o.Drift[0].Path != "gb" || string(o.Drift[0].From) != "10" || string(o.Drift[0].To) != "12" {
+		if o := see(); len(o.Drift) != 1 || o.Drift[0].Path != "gb" || string(o.Drift[0].Before) != "10" || string(o.Drift[0].After) != "12" {
 			w.Errorf("the drift is %+v; want that of gb", o.Drift)
 		}
 		run.ID, run.State, run.Failure = "run_look3", api.Failed, &api.RunFail{Failure: api.Failure{Message: "gone"}}

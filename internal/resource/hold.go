@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"tutti/api"
@@ -240,24 +241,29 @@ func (s *Service) observed(ctx context.Context, in api.ResourceIn, r api.Resourc
 	}
 	o.At, o.World = store.Time(at), raw(world)
 	if o.State == api.Succeeded {
-		o.Drift = drift(r.Outputs, o.World)
+		o.Drift, err = drift(r.Outputs, o.World)
 	}
-	return &o, nil
+	return &o, err
 }
 
 // drift are the outputs that were seen to differ from those a resource was made with. What only one of
 // the two has is no drift: the workflows need not give the same.
-func drift(made, seen json.RawMessage) (out []api.Difference) {
-	a, _ := valueOf(made).(map[string]any)
-	b, _ := valueOf(seen).(map[string]any)
-	both := func(m, other map[string]any) map[string]any {
-		only := map[string]any{}
-		for k, v := range m {
-			if _, ok := other[k]; ok {
-				only[k] = v
-			}
-		}
-		return only
+func drift(made, seen json.RawMessage) ([]api.FieldChange, error) {
+	a, b := fields(made), fields(seen)
+	both := func(m, other map[string]json.RawMessage) json.RawMessage {
+		m = maps.Clone(m)
+		maps.DeleteFunc(m, func(k string, _ json.RawMessage) bool { _, ok := other[k]; return !ok })
+		text, _ := json.Marshal(m) // it was JSON
+		return text
 	}
-	return differences("", both(a, b), both(b, a), maxDrift)
+	return api.Compare(both(a, b), both(b, a), maxDrift)
+}
+
+// fields are those of an object; none where raw is none.
+func fields(raw json.RawMessage) map[string]json.RawMessage {
+	m := map[string]json.RawMessage{}
+	if json.Unmarshal(raw, &m) != nil || m == nil {
+		return map[string]json.RawMessage{}
+	}
+	return m
 }

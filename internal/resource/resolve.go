@@ -276,7 +276,10 @@ func (s *Service) resolved(ctx context.Context, in api.ResolveIn, a asked, spec 
 	if a.now != nil {
 		out.Base, out.Before = a.now.Request, a.now.Spec
 	}
-	out.Files, out.Changes = t.exclusive(), a.changes(spec)
+	if out.Changes, err = a.changes(spec); err != nil {
+		return api.Resolved{}, err
+	}
+	out.Files = t.exclusive()
 	if t.repository != "" {
 		out.Repository, out.Path = t.repository, pathOf(name)
 	}

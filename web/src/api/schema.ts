@@ -2009,11 +2009,6 @@ export interface components {
             /** Format: int64 */
             to: number;
         };
-        Difference: {
-            from?: unknown;
-            path: string;
-            to?: unknown;
-        };
         DraftGraph: {
             graph?: components["schemas"]["Graph"];
             problems: components["schemas"]["Problem"][] | null;
@@ -2387,7 +2382,7 @@ export interface components {
         Observation: {
             /** Format: date-time */
             at: string;
-            drift?: components["schemas"]["Difference"][] | null;
+            drift?: components["schemas"]["FieldChange"][] | null;
             failure?: string;
             run: string;
             state: string;
@@ -2756,7 +2751,7 @@ export interface components {
         ResourcePlan: {
             action: string;
             base?: string;
-            changes: components["schemas"]["Difference"][] | null;
+            changes: components["schemas"]["FieldChange"][] | null;
             entry: string;
             expected?: components["schemas"]["Expected"];
             file?: string;

@@ -2,12 +2,12 @@ import type { Schemas } from '@/api/client'
 import { useAction } from '@/api/hooks'
 import { Button, Empty, Id, Json, Panel, StateChip, Table, Time, type Column } from '@/kit'
 
-type Change = Schemas['Difference']
+type Change = Schemas['FieldChange']
 
 const drift: Column<Change>[] = [
   { key: 'path', title: 'Field', cell: (c) => <code>{c.path}</code>, sort: (c) => c.path },
-  { key: 'from', title: 'As it was made', cell: (c) => <code>{JSON.stringify(c.from)}</code> },
-  { key: 'to', title: 'In the world', cell: (c) => <code>{JSON.stringify(c.to)}</code> },
+  { key: 'before', title: 'As it was made', cell: (c) => <code>{JSON.stringify(c.before)}</code> },
+  { key: 'after', title: 'In the world', cell: (c) => <code>{JSON.stringify(c.after)}</code> },
 ]
 
 /** World is what a resource is in the world: as its run left it, and as it was last seen. */
