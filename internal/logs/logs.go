@@ -93,7 +93,7 @@ func (s *Service) logging(ctx context.Context, ends []bus.Record) (out []bus.Rec
 	for i, r := range ends {
 		ids[i] = r.Subject
 	}
-	has, err := s.withLog(ctx, ids)
+	has, err := s.db.Among(ctx, `SELECT run FROM logs_runs WHERE run IN`, ids)
 	if err != nil {
 		return nil, err
 	}

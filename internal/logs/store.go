@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,33 +41,6 @@ func scanRun(r interface{ Scan(...any) error }) (*run, error) {
 func lockRun(tx *store.Tx, namespace, id string) (*run, error) {
 	return scanRun(tx.QueryRow(`INSERT INTO logs_runs (run, namespace, last, packed, bytes, dropped, capped, ended, due) VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0)
 		ON CONFLICT (run) DO UPDATE SET last = logs_runs.last RETURNING `+runColumns, id, namespace))
-}
-
-// withLog returns which of some runs have a log.
-func (s *Service) withLog(ctx context.Context, ids []string) (has map[string]bool, err error) {
-	has = map[string]bool{}
-	for part := range slices.Chunk(ids, 100) {
-		args := make([]any, 100) // always as many, so that the statement is prepared once
-		for i := range args {
-			args[i] = part[min(i, len(part)-1)]
-		}
-		rows, err := s.db.Query(ctx, `SELECT run FROM logs_runs WHERE run IN (?`+strings.Repeat(", ?", 99)+`)`, args...)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id string
-			if err := rows.Scan(&id); err != nil {
-				return nil, err
-			}
-			has[id] = true
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return has, nil
 }
 
 func updateRun(tx *store.Tx, st *run) error {

@@ -215,6 +215,24 @@ func (s *Service) observe(ctx context.Context, in api.ObserveIn) (api.Run, error
 	return run, err
 }
 
+// looking returns the ends of runs that look at a resource.
+func (s *Service) looking(ctx context.Context, ends []bus.Record) (out []bus.Record, err error) {
+	ids := make([]string, len(ends))
+	for i, r := range ends {
+		ids[i] = r.Subject
+	}
+	look, err := s.d.DB.Among(ctx, `SELECT run FROM resource_observations WHERE run IN`, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range ends {
+		if look[r.Subject] {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
 // runFinished stores what a run that looked at a resource found.
 func (s *Service) runFinished(_ context.Context, tx *store.Tx, _ bus.Record, run api.Run) error {
 	failure := ""

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"tutti/errs"
@@ -74,4 +75,38 @@ func (l *Lookup[K, V]) answer(ctx context.Context) {
 	}()
 	r.err = errs.New(errs.Internal, "the query did not end") // only where it panics
 	r.found, r.err = l.Find(ctx, slices.Collect(maps.Keys(r.keys)))
+}
+
+// amongAtOnce is how many keys one statement of Among takes.
+const amongAtOnce = 100
+
+// Among returns which of keys q finds, a SELECT of one text column that ends with "IN": what follows is added.
+func (db *DB) Among(ctx context.Context, q string, keys []string) (found map[string]bool, err error) {
+	found = map[string]bool{}
+	for part := range slices.Chunk(keys, amongAtOnce) {
+		if err := db.among(ctx, q, part, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func (db *DB) among(ctx context.Context, q string, keys []string, found map[string]bool) error {
+	args := make([]any, amongAtOnce) // always as many, so that the statement is prepared once
+	for i := range args {
+		args[i] = keys[min(i, len(keys)-1)]
+	}
+	rows, err := db.Query(ctx, q+" (?"+strings.Repeat(", ?", amongAtOnce-1)+")", args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return err
+		}
+		found[key] = true
+	}
+	return rows.Err()
 }

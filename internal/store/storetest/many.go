@@ -51,6 +51,18 @@ func manyRows(t *testing.T, c store.Config) {
 	if got := rows(t, db); !slices.Equal(got, want) {
 		t.Error("after UpdateMany the rows are not what was written")
 	}
+	for _, n := range []int{0, 1, 99, 100, 101, 250} {
+		keys, there := make([]string, n), 0
+		for i := range keys {
+			if keys[i] = fmt.Sprintf("no row %d", i); i%2 == 0 {
+				keys[i], there = want[i], there+1
+			}
+		}
+		found, err := db.Among(t.Context(), `SELECT v FROM test_rows WHERE v IN`, keys)
+		if err != nil || len(found) != there || there > 0 && !found[keys[0]] {
+			t.Errorf("Among %d keys found %d, %v; want %d", n, len(found), err, there)
+		}
+	}
 }
 
 // together sends statements at once: all of them count, or none, and reads between them see what was
