@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 )
 
 // lockName marks a folder as a data folder, and keeps a second server out.
@@ -98,14 +99,5 @@ func makeKey(path string) error {
 	}
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // never fails: it ends the process instead
-	f, err := os.CreateTemp(filepath.Dir(path), ".key-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(key[:]) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
+	return durable.Create(path, []byte(base64.StdEncoding.EncodeToString(key[:])+"\n"))
 }

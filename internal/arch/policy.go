@@ -38,7 +38,7 @@ var layers = []layer{
 	{name: "carriers", packages: []string{"bus/membus", "bus/natsbus"}, wired: true},
 	{name: "platform", peers: true, packages: []string{
 		"internal/store/...", "internal/netguard/...", "internal/blob", "internal/secretbox/...",
-		"internal/shim/...", "internal/script/...", "internal/gitrepo/...",
+		"internal/shim/...", "internal/script/...", "internal/gitrepo/...", "internal/durable",
 	}},
 	{name: "blob stores", packages: []string{"internal/blob/*blob/..."}, wired: true},
 	{name: "service", packages: []string{"internal/service"}},

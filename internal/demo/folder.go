@@ -16,6 +16,7 @@ import (
 
 	"tutti/errs"
 	"tutti/internal/app"
+	"tutti/internal/durable"
 )
 
 const (
@@ -84,16 +85,7 @@ func (f *folder) read(name string) string {
 
 // write keeps a line in the folder, for its owner alone, whole or not at all.
 func (f *folder) write(name, line string) error {
-	t, err := os.CreateTemp(f.dir, ".new-") // with mode 0600
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", name, err)
-	}
-	defer os.Remove(t.Name())
-	_, err = t.WriteString(line + "\n")
-	if err = errors.Join(err, t.Close()); err == nil {
-		err = os.Rename(t.Name(), f.path(name))
-	}
-	if err != nil {
+	if err := durable.Replace(f.path(name), []byte(line+"\n")); err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tutti/id"
+	"tutti/internal/durable"
 )
 
 // writer collects the objects of one commit and writes them as loose objects. go-git's own writer
@@ -77,7 +78,7 @@ func (w *writer) flush() error {
 		return err
 	}
 	for dir := range dirs {
-		g.Go(func() error { return syncDir(dir) })
+		g.Go(func() error { return durable.SyncDir(dir) })
 	}
 	return g.Wait()
 }
@@ -121,12 +122,4 @@ func replace(path, tmp string, mode os.FileMode, write func(io.Writer) error) er
 		_ = os.Remove(tmp)
 	}
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

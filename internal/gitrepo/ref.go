@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 )
 
 const (
@@ -68,7 +69,7 @@ func replaceLocked(path string, write func(io.Writer) error) error {
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(lockRetry) { // git takes milliseconds
 		err := replace(path, lock, 0o600, write)
 		if err == nil {
-			return syncDir(filepath.Dir(path))
+			return durable.SyncDir(filepath.Dir(path))
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return err

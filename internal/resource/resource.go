@@ -65,7 +65,9 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	}
 	g.Go(func() error { return service.Follow(ctx, s.d, service.On(api.RequestFinished, s.requestFinished)) })
-	g.Go(func() error { return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished).Where(s.looking)) })
+	g.Go(func() error {
+		return service.Follow(ctx, s.d, service.On(api.RunFinished, s.runFinished).Where(s.looking))
+	})
 	g.Go(func() error {
 		return service.Relay(ctx, s.d, service.Then(api.GetRequest, s.requestRead), service.Then(api.CreateRequest, s.expiryFiled))
 	})

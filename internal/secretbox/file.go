@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 )
 
 // Open returns the Box whose master keys are in the file at path (see FromBase64). A missing file
@@ -70,25 +71,31 @@ func create(path string) error {
 	raw := make([]byte, keySize)
 	defer clear(raw)
 	_, _ = rand.Read(raw)
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".master-key-*") // mode 0600
+	if err := durable.Create(path, []byte(base64.StdEncoding.EncodeToString(raw)+"\n")); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// Kept returns keySize random bytes that are kept in the file at path, sealed for c; they are made where
+// there is no file, in a folder that is made too. All who share the file and the master key get the same.
+func (b *Box) Kept(path string, c Context) ([]byte, error) {
+	sealed, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw := make([]byte, keySize)
+		_, _ = rand.Read(raw)
+		if sealed, err = b.Seal(c, raw); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		if err = durable.Create(path, sealed); errors.Is(err, fs.ErrExist) { // another was quicker
+			sealed, err = os.ReadFile(path)
+		}
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(raw) + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return b.Unseal(c, sealed)
 }

@@ -164,6 +164,26 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+func TestKept(t *testing.T) {
+	t.Parallel()
+	path, c := filepath.Join(t.TempDir(), "made", "key"), secretbox.Context{Namespace: "*", Name: "test", Version: 1}
+	b := box(t, keyA)
+	first, err := b.Kept(path, c)
+	if err != nil || len(first) != 32 {
+		t.Fatalf("Kept = %d bytes, %v; want 32", len(first), err)
+	}
+	if again, err := b.Kept(path, c); err != nil || !bytes.Equal(again, first) {
+		t.Errorf("Kept gives others the second time (%v)", err)
+	}
+	if on, err := os.ReadFile(path); err != nil || bytes.Contains(on, first) {
+		t.Errorf("the file holds what is kept in the open (%v)", err)
+	}
+	c.Name = "other"
+	if _, err := b.Kept(path, c); err == nil {
+		t.Error("what is kept for one purpose was given for another")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

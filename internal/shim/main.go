@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tutti/internal/durable"
 )
 
 // Main is the shim. The hidden command that Start's self names calls it with its last argument
@@ -103,7 +105,7 @@ func begin(dir string) (*shim, error) {
 	}
 	mark.Close()
 	// A power loss must not make the directory look unused while the program has done things.
-	if err := syncDir(dir); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return nil, err
 	}
 	go s.takeOrders(control)
@@ -338,13 +340,5 @@ func (s *shim) finish() error {
 	if err != nil {
 		return fmt.Errorf("record the end: %w", err)
 	}
-	return syncDir(s.dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(s.dir)
 }

@@ -17,14 +17,12 @@ package local
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,43 +230,11 @@ func (d *driver) lay(dir string, j ansible.Job, inputs string) error {
 
 // digestKey returns the key of digests, which is the same for all of the installation.
 func (d *driver) digestKey() ([]byte, error) {
-	c := secretbox.Context{Namespace: "*", Name: "ansible digest", Version: 1}
-	file := filepath.Join(d.Dir, "digest.key")
-	sealed, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		raw := make([]byte, 32)
-		_, _ = rand.Read(raw)
-		if sealed, err = d.Box.Seal(c, raw); err == nil {
-			err = os.MkdirAll(d.Dir, 0o700)
-		}
-		if err == nil {
-			err = create(file, sealed)
-		}
-		if errors.Is(err, fs.ErrExist) { // another was quicker
-			sealed, err = os.ReadFile(file)
-		}
-	}
+	key, err := d.Box.Kept(filepath.Join(d.Dir, "digest.key"), secretbox.Context{Namespace: "*", Name: "ansible digest", Version: 1})
 	if err != nil {
 		return nil, fmt.Errorf("key of the digests of checks: %w", err)
 	}
-	return d.Box.Unseal(c, sealed)
-}
-
-// create makes a file with content, all at once; fs.ErrExist where there is one.
-func create(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Link(f.Name(), path)
+	return key, nil
 }
 
 // scratch is where the plain text of a job lies while it runs. It is short: the paths of sockets are.

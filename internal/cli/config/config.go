@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 )
 
 // Server and Namespace are used where nothing names any.
@@ -103,21 +104,12 @@ func (f *File) Save() error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(f.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("save contexts: %w", err)
-	}
-	t, err := os.CreateTemp(dir, ".config-*.yaml") // 0600
-	if err != nil {
-		return fmt.Errorf("save contexts: %w", err)
-	}
-	_, err = t.Write(data)
-	err = errors.Join(err, t.Sync(), t.Close())
+	err = os.MkdirAll(filepath.Dir(f.path), 0o700)
 	if err == nil {
-		err = os.Rename(t.Name(), f.path)
+		err = durable.Replace(f.path, data)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("save contexts: %w", err), os.Remove(t.Name()))
+		return fmt.Errorf("save contexts: %w", err)
 	}
 	return nil
 }

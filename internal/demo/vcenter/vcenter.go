@@ -25,6 +25,7 @@ import (
 	"github.com/vmware/govmomi"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 )
 
 // User is who logs in.
@@ -227,14 +228,5 @@ func readPassword(dir string) string {
 
 // replace writes a file of the folder, for its owner alone, whole or not at all.
 func replace(dir, name string, content []byte) error {
-	f, err := os.CreateTemp(dir, ".new-") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(content, '\n'))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, name))
+	return durable.Replace(filepath.Join(dir, name), append(content, '\n'))
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tutti/internal/durable"
 	"tutti/internal/secretbox"
 	"tutti/internal/terraform"
 )
@@ -60,7 +61,7 @@ func (f folder) seal(box *secretbox.Box, name string, plain []byte) error {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(sealed)))
 		out = append(out, sealed...)
 	}
-	if err := replace(f.path(name), out); err != nil {
+	if err := durable.Replace(f.path(name), out); err != nil {
 		return fmt.Errorf("write %s of workspace %s: %w", name, f.name, err)
 	}
 	return nil

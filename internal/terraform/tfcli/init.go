@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"tutti/internal/durable"
 	"tutti/internal/terraform"
 )
 
@@ -39,7 +40,7 @@ func (r *runner) init(env []string, anew bool) (did, ok bool) {
 		return true, false
 	}
 	if b, err := os.ReadFile(r.source(lockHCL)); err == nil {
-		_ = replace(r.path(lockHCL), b) // without it the next run chooses again
+		_ = durable.Replace(r.path(lockHCL), b) // without it the next run chooses again
 	}
 	_ = os.WriteFile(r.path("data", "tutti.stamp"), []byte(r.stamp()), 0o600) // without it the next run does it again
 	return true, true

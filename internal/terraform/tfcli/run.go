@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 	"tutti/internal/shim"
 	"tutti/internal/terraform"
 	"tutti/sdk"
@@ -63,7 +64,7 @@ func (d *driver) StartPlan(ctx context.Context, in terraform.PlanIn) (string, er
 	if err != nil {
 		return "", err
 	}
-	if err := create(w.path("runs", handle, "asked"), b); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Create(w.path("runs", handle, "asked"), b); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("begin a run: %w", err)
 	}
 	w.sweep(time.Now())

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"tutti/internal/durable"
 	"tutti/internal/secretbox"
 	"tutti/internal/shim"
 	"tutti/internal/terraform"
@@ -89,7 +90,7 @@ func Main() int {
 	}
 	b, err := json.Marshal(r.ended)
 	if err == nil {
-		err = replace(r.path("runs", r.Run, r.Result), b)
+		err = durable.Replace(r.path("runs", r.Run, r.Result), b)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "record how it ended:", err)
@@ -266,7 +267,7 @@ func (r *runner) keepPlan(env []string) error {
 	if err := r.seal(r.box, filepath.Join("runs", r.Run, "plan"), plan); err != nil {
 		return err
 	}
-	return replace(r.path("runs", r.Run, "plan.json"), shown)
+	return durable.Replace(r.path("runs", r.Run, "plan.json"), shown)
 }
 
 // apply applies the plan of the run.

@@ -41,6 +41,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tutti/errs"
+	"tutti/internal/durable"
 	"tutti/internal/secretbox"
 	"tutti/internal/terraform"
 	"tutti/sdk"
@@ -169,7 +170,7 @@ func (d *driver) make(f folder) error {
 	if err != nil {
 		return err
 	}
-	if err := create(f.path("key"), sealed); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := durable.Create(f.path("key"), sealed); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
@@ -331,71 +332,11 @@ func (d *driver) environment(w *workspace) ([]string, error) {
 
 // digestKey returns the key of the digests of plans, which is the same for all of the installation.
 func (d *driver) digestKey() ([]byte, error) {
-	c := secretbox.Context{Namespace: "*", Name: "terraform plan digest", Version: 1}
-	path := filepath.Join(d.Dir, "digest.key")
-	sealed, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		raw := make([]byte, 32)
-		_, _ = rand.Read(raw)
-		if sealed, err = d.Box.Seal(c, raw); err != nil {
-			return nil, err
-		}
-		if err = create(path, sealed); errors.Is(err, fs.ErrExist) {
-			sealed, err = os.ReadFile(path)
-		}
-	}
+	key, err := d.Box.Kept(filepath.Join(d.Dir, "digest.key"), secretbox.Context{Namespace: "*", Name: "terraform plan digest", Version: 1})
 	if err != nil {
 		return nil, fmt.Errorf("key of the digests of plans: %w", err)
 	}
-	return d.Box.Unseal(c, sealed)
-}
-
-// create makes a file with content, all at once; fs.ErrExist where there is one.
-func create(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// replace writes a file, all at once or not at all, and durable when it returns.
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return key, nil
 }
 
 // state is what is read of a state file. Its form is that of version 4, which both programs write.
