@@ -119,12 +119,17 @@ func (b *Bus) Handle(ctx context.Context, subject string, h bus.Handler) error {
 	if err != nil {
 		return fmt.Errorf("handle %s: %w", subject, err)
 	}
-	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	// What was on its way here when ctx ended is told so: dropped, its caller would wait for callTimeout.
+	context.AfterFunc(ctx, func() { _ = sub.Drain() })
 	return b.nc.Flush()
 }
 
 func (b *Bus) answer(ctx context.Context, m *nats.Msg, h bus.Handler) {
-	out, err := h(ctx, bus.Msg{Subject: m.Subject, Header: header(m.Header), Data: m.Data})
+	var out []byte
+	err := error(errs.New(errs.Unavailable, "nobody answers %s any more", m.Subject))
+	if ctx.Err() == nil {
+		out, err = h(ctx, bus.Msg{Subject: m.Subject, Header: header(m.Header), Data: m.Data})
+	}
 	r := nats.NewMsg(m.Reply)
 	r.Data = out
 	if err == nil && len(out) > MaxPayload {
