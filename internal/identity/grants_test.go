@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/alexedwards/argon2id"
@@ -98,6 +99,23 @@ func TestPasswordsAreBounded(t *testing.T) {
 	}
 	if p.waiting.Load() != maxQueue {
 		t.Errorf("a refused check left %d waiting; want %d", p.waiting.Load(), maxQueue)
+	}
+}
+
+// shipped is what a password costs outside these tests, which check hundreds: under the race detector each
+// takes a third of a second.
+var shipped argon2id.Params
+
+func TestMain(m *testing.M) {
+	shipped = *params
+	params.Memory, params.Iterations = 64, 1
+	os.Exit(m.Run())
+}
+
+func TestPasswordsAreCostly(t *testing.T) {
+	t.Parallel()
+	if want := (argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}); shipped != want {
+		t.Errorf("params = %+v; want %+v", shipped, want)
 	}
 }
 
