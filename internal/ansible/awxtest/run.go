@@ -97,7 +97,7 @@ func (s *Server) run(j *job, dir string) {
 	cmd := exec.CommandContext(ctx, s.program, args...)
 	cmd.Dir = filepath.Join(dir, "project")
 	cmd.Env = append(os.Environ(), "ANSIBLE_CONFIG="+filepath.Join(dir, "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK=awx_events", "ANSIBLE_CALLBACK_PLUGINS="+filepath.Join(dir, "plugins"),
-		"AWX_EVENTS="+filepath.Join(dir, "events"), "ANSIBLE_FORCE_COLOR=1", "ANSIBLE_INVENTORY_ENABLED=yaml", "HOME="+dir, "ANSIBLE_HOME="+dir)
+		"AWX_EVENTS="+filepath.Join(dir, "events"), "ANSIBLE_FORCE_COLOR=1", "ANSIBLE_PIPELINING=True", "ANSIBLE_INVENTORY_ENABLED=yaml", "HOME="+dir, "ANSIBLE_HOME="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
