@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 
 	"tutti/api"
 	"tutti/internal/store"
@@ -24,20 +23,16 @@ type limitKey struct {
 	once           bool
 }
 
-type limit struct {
-	holders []*claimant
-	waiting []*claimant // by priority, then in the order they asked
+// claim says who has or wants a place: a task, or a run.
+type claim struct {
+	run  api.RunID
+	path string
 }
 
-// claimant is a task, or a run, that has or wants a place.
-type claimant struct {
-	run      api.RunID
-	path     string
-	most     int
-	priority int
-	place    int64
-	granted  bool
-}
+type (
+	limit    = core.Line[claim]
+	claimant = core.Claimant[claim]
+)
 
 // placeRow is a change of the store: a claimant that came or moved up, or one that left.
 type placeRow struct {
@@ -55,7 +50,7 @@ type onceDone struct {
 // onceRow is a key of once with what came of it.
 type onceRow struct {
 	key limitKey
-	who claimant
+	who claim
 	out string
 	at  int64
 }
@@ -70,46 +65,6 @@ func (l *limits) get(k limitKey) *limit {
 		l.of[k] = x
 	}
 	return x
-}
-
-// enter puts a claimant in its place in the queue.
-func (x *limit) enter(c *claimant) {
-	at, _ := slices.BinarySearchFunc(x.waiting, c, func(a, b *claimant) int {
-		if a.priority != b.priority {
-			return b.priority - a.priority
-		}
-		return int(a.place - b.place)
-	})
-	x.waiting = slices.Insert(x.waiting, at, c)
-}
-
-// grantable takes the claimants out of the queue that fit: of all that have or want a place, the one who
-// allows the fewest holders decides.
-func (x *limit) grantable() (out []*claimant) {
-	for len(x.waiting) > 0 {
-		c := x.waiting[0]
-		most := c.most
-		for _, h := range x.holders {
-			most = min(most, h.most)
-		}
-		if len(x.holders) >= most {
-			return out
-		}
-		x.waiting = x.waiting[1:]
-		c.granted = true
-		x.holders = append(x.holders, c)
-		out = append(out, c)
-	}
-	return out
-}
-
-// leave takes a claimant out, wherever it is.
-func (x *limit) leave(run api.RunID, path string) (found bool) {
-	is := func(c *claimant) bool { return c.run == run && c.path == path }
-	n := len(x.holders) + len(x.waiting)
-	x.holders = slices.DeleteFunc(x.holders, is)
-	x.waiting = slices.DeleteFunc(x.waiting, is)
-	return len(x.holders)+len(x.waiting) < n
 }
 
 // acquire handles the asking of a run for a place.
@@ -130,10 +85,10 @@ func (e *engine) acquire(b *batch, l *live, a core.Acquire) {
 		}
 	}
 	x := e.limits.get(k)
-	if len(x.holders) > 0 && len(x.holders) >= a.Max {
+	if x.Holders() > 0 && x.Holders() >= a.Max {
 		switch a.WhenFull {
 		case "refuse":
-			name := "run " + string(x.holders[0].run)
+			name := "run " + string(x.All()[0].Who.run)
 			e.later = append(e.later, func(b *batch) {
 				e.answer(b, l.run.ID, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
 					return r.Deny(now, a.Path, a.Key, name)
@@ -141,29 +96,29 @@ func (e *engine) acquire(b *batch, l *live, a core.Acquire) {
 			})
 			return
 		case "replace": // the newest wins: over who has a place, and over who waits for one
-			for _, old := range slices.Concat(x.holders, x.waiting) {
+			for _, old := range x.All() {
 				e.later = append(e.later, func(b *batch) {
-					e.answer(b, old.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-						return r.Replace(now, old.path, "run "+string(l.run.ID))
+					e.answer(b, old.Who.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+						return r.Replace(now, old.Who.path, "run "+string(l.run.ID))
 					})
 				})
 			}
 		}
 	}
 	e.limits.next++
-	c := &claimant{run: l.run.ID, path: a.Path, most: a.Max, priority: a.Priority, place: e.limits.next}
-	x.enter(c)
-	b.places = append(b.places, placeRow{key: k, who: *c})
+	c := claimant{Who: claim{l.run.ID, a.Path}, Most: a.Max, Priority: a.Priority, Place: e.limits.next}
+	x.Enter(c)
+	b.places = append(b.places, placeRow{key: k, who: c})
 	e.grant(b, k, x)
 }
 
 // grant gives free places to those who wait.
 func (e *engine) grant(b *batch, k limitKey, x *limit) {
-	for _, c := range x.grantable() {
-		b.places = append(b.places, placeRow{key: k, who: *c})
+	for _, c := range x.MoveUp() {
+		b.places = append(b.places, placeRow{key: k, who: c})
 		e.later = append(e.later, func(b *batch) {
-			e.answer(b, c.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-				return r.Grant(now, c.path, k.key, k.once)
+			e.answer(b, c.Who.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return r.Grant(now, c.Who.path, k.key, k.once)
 			})
 		})
 	}
@@ -184,26 +139,25 @@ func (e *engine) answer(b *batch, id api.RunID, f func(*core.Run, int64) ([]core
 func (e *engine) giveBack(b *batch, l *live, r core.Release) {
 	k := limitKey{l.run.Namespace, r.Key, r.Once}
 	x := e.limits.get(k)
-	if bug == "limits leak" && !r.Once || !x.leave(l.run.ID, r.Path) {
+	who := claim{l.run.ID, r.Path}
+	if bug == "limits leak" && !r.Once || !x.Leave(who) {
 		return
 	}
-	who := claimant{run: l.run.ID, path: r.Path}
-	b.places = append(b.places, placeRow{key: k, who: who, gone: true})
+	b.places = append(b.places, placeRow{key: k, who: claimant{Who: who}, gone: true})
 	if r.Once && r.Out != nil {
 		b.once = append(b.once, onceRow{k, who, string(r.Out), e.now().UnixMicro()})
 		e.onceNew[k] = onceDone{string(r.Out), b.id}
-		for _, c := range x.waiting { // what they wait for is done
+		for _, c := range x.SendAway() { // what they wait for is done
 			e.later = append(e.later, func(b *batch) {
-				b.places = append(b.places, placeRow{key: k, who: *c, gone: true})
-				e.answer(b, c.run, func(run *core.Run, now int64) ([]core.Event, core.Effects, error) {
-					return run.Already(now, c.path, k.key, r.Out)
+				b.places = append(b.places, placeRow{key: k, who: c, gone: true})
+				e.answer(b, c.Who.run, func(run *core.Run, now int64) ([]core.Event, core.Effects, error) {
+					return run.Already(now, c.Who.path, k.key, r.Out)
 				})
 			})
 		}
-		x.waiting = nil
 	}
 	e.grant(b, k, x)
-	if len(x.holders)+len(x.waiting) == 0 {
+	if x.Len() == 0 {
 		delete(e.limits.of, k)
 	}
 }
@@ -221,11 +175,11 @@ func (b *batch) writeLimits(tx *store.Tx) error {
 	for _, p := range b.places {
 		var err error
 		if p.gone {
-			err = tx.Exec(`DELETE FROM workflow_places WHERE run = ? AND path = ? AND once = ?`, string(p.who.run), p.who.path, btoi(p.key.once))
+			err = tx.Exec(`DELETE FROM workflow_places WHERE run = ? AND path = ? AND once = ?`, string(p.who.Who.run), p.who.Who.path, btoi(p.key.once))
 		} else {
 			err = tx.Exec(`INSERT INTO workflow_places (namespace, key, once, run, path, most, priority, place, granted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 				ON CONFLICT (run, path, once) DO UPDATE SET key = excluded.key, place = excluded.place, granted = excluded.granted`,
-				p.key.namespace, p.key.key, btoi(p.key.once), string(p.who.run), p.who.path, p.who.most, p.who.priority, p.who.place, btoi(p.who.granted))
+				p.key.namespace, p.key.key, btoi(p.key.once), string(p.who.Who.run), p.who.Who.path, p.who.Most, p.who.Priority, p.who.Place, btoi(p.who.Granted))
 		}
 		if err != nil {
 			return err
@@ -246,14 +200,8 @@ func btoi(b bool) int {
 // load takes in who had and who waited for places when the engine before ended.
 func (l *limits) load(rows []placeRow) {
 	for _, r := range rows {
-		c := r.who
-		l.next = max(l.next, c.place)
-		x := l.get(r.key)
-		if c.granted {
-			x.holders = append(x.holders, &c)
-		} else {
-			x.enter(&c)
-		}
+		l.next = max(l.next, r.who.Place)
+		l.get(r.key).Enter(r.who)
 	}
 }
 
@@ -267,10 +215,10 @@ func readPlaces(ctx context.Context, db *store.DB) (out []placeRow, err error) {
 	for rows.Next() {
 		var r placeRow
 		var once, granted int
-		if err := rows.Scan(&r.key.namespace, &r.key.key, &once, &r.who.run, &r.who.path, &r.who.most, &r.who.priority, &r.who.place, &granted); err != nil {
+		if err := rows.Scan(&r.key.namespace, &r.key.key, &once, &r.who.Who.run, &r.who.Who.path, &r.who.Most, &r.who.Priority, &r.who.Place, &granted); err != nil {
 			return nil, err
 		}
-		r.key.once, r.who.granted = once == 1, granted == 1
+		r.key.once, r.who.Granted = once == 1, granted == 1
 		out = append(out, r)
 	}
 	return out, rows.Err()

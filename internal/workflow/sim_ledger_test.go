@@ -112,11 +112,11 @@ func (m *memLedger) commit(_ context.Context, l store.Lease, b *batch) error {
 		}
 	}
 	for _, p := range b.places {
-		id := placeID{p.who.run, p.who.path, p.key.once}
+		id := placeID{p.who.Who.run, p.who.Who.path, p.key.once}
 		if old, had := m.places_[id]; p.gone {
 			delete(m.places_, id)
 		} else if had {
-			old.key.key, old.who.place, old.who.granted = p.key.key, p.who.place, p.who.granted
+			old.key.key, old.who.Place, old.who.Granted = p.key.key, p.who.Place, p.who.Granted
 			m.places_[id] = old
 		} else {
 			m.places_[id] = p
@@ -205,7 +205,7 @@ func (m *memLedger) places(context.Context) (out []placeRow, err error) {
 		return nil, err
 	}
 	out = slices.Collect(maps.Values(m.places_))
-	slices.SortFunc(out, func(a, b placeRow) int { return int(a.who.place - b.who.place) })
+	slices.SortFunc(out, func(a, b placeRow) int { return int(a.who.Place - b.who.Place) })
 	return out, nil
 }
 

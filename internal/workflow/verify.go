@@ -81,7 +81,7 @@ func (v *verifier) beside(ctx context.Context) error {
 	}
 	places, err := readPlaces(ctx, v.db)
 	for _, p := range places {
-		v.places[attemptKey{p.who.run, p.who.path}] = true
+		v.places[attemptKey{p.who.Who.run, p.who.Who.path}] = true
 	}
 	if err != nil {
 		return err

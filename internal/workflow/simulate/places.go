@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"encoding/json"
-	"slices"
 
 	"tutti/internal/workflow/core"
 )
@@ -12,7 +11,7 @@ import (
 type places struct {
 	of   map[placeKey]*line
 	done map[string]json.RawMessage // what came of keys of once
-	next int
+	next int64
 }
 
 type placeKey struct {
@@ -20,19 +19,14 @@ type placeKey struct {
 	once bool
 }
 
-type line struct {
-	holders []*claimant
-	waiting []*claimant // by priority, then in the order they asked
+// claim says who has or wants a place: a task, a run (path "") or, without a run, somebody outside the
+// simulation.
+type claim struct {
+	run  *run
+	path string
 }
 
-// claimant is a task, a run (path "") or, without a run, somebody outside the simulation.
-type claimant struct {
-	run      *run
-	path     string
-	most     int
-	priority int
-	place    int
-}
+type line = core.Line[claim]
 
 func (p *places) get(k placeKey) *line {
 	if p.of == nil {
@@ -44,49 +38,14 @@ func (p *places) get(k placeKey) *line {
 	return p.of[k]
 }
 
-// enter puts a claimant in its place in the queue.
-func (p *places) enter(k placeKey, c *claimant) {
+// enter lets somebody wait for a place.
+func (p *places) enter(k placeKey, who claim, most, priority int) {
 	p.next++
-	c.place = p.next
-	x := p.get(k)
-	at, _ := slices.BinarySearchFunc(x.waiting, c, func(a, b *claimant) int {
-		if a.priority != b.priority {
-			return b.priority - a.priority
-		}
-		return a.place - b.place
-	})
-	x.waiting = slices.Insert(x.waiting, at, c)
+	p.get(k).Enter(core.Claimant[claim]{Who: who, Most: most, Priority: priority, Place: p.next})
 }
 
-// grantable takes out of the queue whoever has room now: of all that have or want a place, the one who
-// allows the fewest decides.
-func (x *line) grantable() (out []*claimant) {
-	for len(x.waiting) > 0 {
-		c := x.waiting[0]
-		most := c.most
-		for _, h := range x.holders {
-			most = min(most, h.most)
-		}
-		if len(x.holders) >= most {
-			return out
-		}
-		x.waiting = x.waiting[1:]
-		x.holders = append(x.holders, c)
-		out = append(out, c)
-	}
-	return out
-}
-
-// leave takes a claimant out, wherever it is.
-func (x *line) leave(r *run, path string) (found bool) {
-	is := func(c *claimant) bool { return c.run == r && c.path == path }
-	n := len(x.holders) + len(x.waiting)
-	x.holders, x.waiting = slices.DeleteFunc(x.holders, is), slices.DeleteFunc(x.waiting, is)
-	return len(x.holders)+len(x.waiting) < n
-}
-
-// who names a claimant for messages.
-func (c *claimant) who() string {
+// who names it for messages.
+func (c claim) who() string {
 	switch {
 	case c.run == nil:
 		return "another run"
@@ -104,10 +63,10 @@ func (w *world) acquire(r *run, a core.Acquire) {
 		return
 	}
 	x := w.places.get(k)
-	if len(x.holders) > 0 && len(x.holders) >= a.Max {
+	if x.Holders() > 0 && x.Holders() >= a.Max {
 		switch a.WhenFull {
 		case "refuse":
-			holder := x.holders[0].who()
+			holder := x.All()[0].Who.who()
 			w.then(func() {
 				w.step(r, func(c *core.Run, now int64) ([]core.Event, core.Effects, error) {
 					return c.Deny(now, a.Path, a.Key, holder)
@@ -115,17 +74,17 @@ func (w *world) acquire(r *run, a core.Acquire) {
 			})
 			return
 		case "replace":
-			for _, old := range slices.Concat(x.holders, x.waiting) {
-				w.then(func() { w.replace(k, old, r) })
+			for _, old := range x.All() {
+				w.then(func() { w.replace(k, old.Who, r) })
 			}
 		}
 	}
-	w.places.enter(k, &claimant{run: r, path: a.Path, most: max(a.Max, 1), priority: a.Priority})
+	w.places.enter(k, claim{r, a.Path}, max(a.Max, 1), a.Priority)
 	w.grant(k)
 }
 
 // replace stops the holder of a place for a newer one.
-func (w *world) replace(k placeKey, old *claimant, by *run) {
+func (w *world) replace(k placeKey, old claim, by *run) {
 	if old.run == nil {
 		w.free(k, nil, "", nil)
 		return
@@ -143,10 +102,10 @@ func already(path, key string, out json.RawMessage) command {
 
 // grant gives free places to those who wait.
 func (w *world) grant(k placeKey) {
-	for _, c := range w.places.get(k).grantable() {
+	for _, c := range w.places.get(k).MoveUp() {
 		w.then(func() {
-			w.step(c.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
-				return r.Grant(now, c.path, k.key, k.once)
+			w.step(c.Who.run, func(r *core.Run, now int64) ([]core.Event, core.Effects, error) {
+				return r.Grant(now, c.Who.path, k.key, k.once)
 			})
 		})
 	}
@@ -155,7 +114,7 @@ func (w *world) grant(k placeKey) {
 // free gives a place back; out, unless nil, is what came of a key of once.
 func (w *world) free(k placeKey, r *run, path string, out json.RawMessage) {
 	x := w.places.get(k)
-	if !x.leave(r, path) {
+	if !x.Leave(claim{r, path}) {
 		return
 	}
 	if k.once && out != nil {
@@ -163,10 +122,9 @@ func (w *world) free(k placeKey, r *run, path string, out json.RawMessage) {
 			w.places.done = map[string]json.RawMessage{}
 		}
 		w.places.done[k.key] = out
-		for _, c := range x.waiting {
-			w.then(func() { w.step(c.run, already(c.path, k.key, out)) })
+		for _, c := range x.SendAway() {
+			w.then(func() { w.step(c.Who.run, already(c.Who.path, k.key, out)) })
 		}
-		x.waiting = nil
 	}
 	w.grant(k)
 }

@@ -191,8 +191,8 @@ func load(doc []byte) (*dag.Graph, error) { return definition.Load(doc, "expansi
 func (w *world) external() {
 	for _, key := range sortedKeys(w.s.Held) {
 		k := placeKey{key: key}
-		w.places.enter(k, &claimant{most: 1 << 30})
-		w.places.get(k).grantable()
+		w.places.enter(k, claim{}, 1<<30, 0)
+		w.places.get(k).MoveUp()
 		w.plan(time.Duration(w.s.Held[key]), func() { w.free(k, nil, "", nil) })
 	}
 	w.places.done = map[string]json.RawMessage{}
