@@ -50,32 +50,57 @@ func chromium(t testing.TB) string {
 // Browser is a headless Chromium with a profile of its own.
 type Browser struct{ ctx context.Context }
 
-// Open starts a browser for a test and its subtests.
+// shared is the browser of all tests: to start one costs a second, and tabs in contexts of their own (cookies,
+// storage, connections) know nothing of one another.
+var shared struct {
+	once    sync.Once
+	browser *Browser
+	close   func()
+	err     error
+}
+
+// Open returns the browser, started for the first test that asks.
 func Open(t testing.TB) *Browser {
 	t.Helper()
-	// Not t.TempDir: the browser's processes still write while they end, which would fail the test.
+	path := chromium(t)
+	shared.once.Do(func() { shared.browser, shared.close, shared.err = start(path) })
+	if shared.err != nil {
+		t.Fatalf("start the browser: %v", shared.err)
+	}
+	return shared.browser
+}
+
+// Close ends the browser, where one was started.
+func Close() {
+	if shared.close != nil {
+		shared.close()
+	}
+}
+
+func start(path string) (*Browser, func(), error) {
 	profile, err := os.MkdirTemp("", "tutti-browser-")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-color-profile", "srgb"),
 		chromedp.Flag("lang", "en"), chromedp.Env("TZ=UTC"), chromedp.WSURLReadTimeout(patience),
 	)
-	alloc, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	// What this version of the library does not know of a newer browser is none of a test's business.
 	ctx, end := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {}))
-	t.Cleanup(func() {
+	closed := func() {
 		end()
 		stop()
 		_ = os.RemoveAll(profile)
-	})
-	if err := chromedp.Run(ctx); err != nil {
-		t.Fatalf("start the browser: %v", err)
 	}
-	return &Browser{ctx}
+	if err := chromedp.Run(ctx); err != nil {
+		closed()
+		return nil, nil, err
+	}
+	return &Browser{ctx}, closed, nil
 }
 
 // Tab is a page of a browser, in a context (cookies, storage) of its own.
@@ -271,11 +296,18 @@ func Eval[T any](b *Tab, expression string) (v T) {
 	return v
 }
 
-// Faults returns what axe finds wrong with the accessibility of the page.
-func (b *Tab) Faults() []string {
+// Faults returns what axe finds wrong with the accessibility of the page; rules are all of axe's, or "colour" for
+// those about colours, which are what another theme can break.
+func (b *Tab) Faults(rules string) []string {
 	b.t.Helper()
-	b.do("load axe", chromedp.Evaluate(axe, nil))
-	return Eval[[]string](b, `axe.run(document, {resultTypes: ['violations']}).then((r) =>
+	if !Eval[bool](b, `'axe' in window`) {
+		b.do("load axe", chromedp.Evaluate(axe, nil))
+	}
+	only := ""
+	if rules == "colour" {
+		only = `, runOnly: {type: 'rule', values: ['color-contrast', 'link-in-text-block']}`
+	}
+	return Eval[[]string](b, `axe.run(document, {resultTypes: ['violations']`+only+`}).then((r) =>
   r.violations.map((v) => v.id + ': ' + v.help + ' ' + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + (n.failureSummary ?? '').replace(/\s+/g, ' ')).join(' | ')))`)
 }
 

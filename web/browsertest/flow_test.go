@@ -11,6 +11,7 @@ import (
 
 // The first person makes the administrator in the browser, with the token of the data folder.
 func TestFirstUse(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	server, tokenFile := fresh(t)
 	token, err := os.ReadFile(tokenFile)
@@ -35,6 +36,7 @@ func TestFirstUse(t *testing.T) {
 
 // A request failed: a person sees why, retries the task with another input, and it succeeds.
 func TestRetryWithChanges(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()

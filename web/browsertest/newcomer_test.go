@@ -16,6 +16,7 @@ var newcomerDefinitions string
 // What somebody does who has never seen it, with a browser alone: orders a VM, sees why it waits, approves, sees it
 // break and the line of the log that says why, tries again with another input, and has it.
 func TestNewcomer(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	s.Apply(newcomerDefinitions)
@@ -66,6 +67,7 @@ func TestNewcomer(t *testing.T) {
 
 // A connection that is lost is said; what happened meanwhile is there once it is back.
 func TestLoseTheConnection(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()
@@ -88,6 +90,7 @@ func TestLoseTheConnection(t *testing.T) {
 
 // Updates that are held back change nothing until they are let in.
 func TestFreeze(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()
@@ -110,6 +113,7 @@ func TestFreeze(t *testing.T) {
 
 // What runs is cancelled, after the dialog said what that does.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()
@@ -137,6 +141,7 @@ func TestCancel(t *testing.T) {
 
 // The link that a demo prints logs a browser in, once.
 func TestDemoLink(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	link := Call(s, s.Admin, api.MakeLink, api.MakeLinkIn{Body: api.MakeLinkBody{User: "olga"}})
@@ -156,6 +161,7 @@ func TestDemoLink(t *testing.T) {
 
 // Events are found by what they say, and come by themselves.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()

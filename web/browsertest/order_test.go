@@ -9,6 +9,7 @@ import (
 
 // What a newcomer does: find it in the catalogue, fill it in, be told what is wrong, see what it will do, ask for it.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	s.Fill()
@@ -45,6 +46,7 @@ func TestOrder(t *testing.T) {
 
 // Who may decide an approval sees what it is about, needs a reason to reject, and who asked may not decide.
 func TestApprove(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()
@@ -68,6 +70,7 @@ func TestApprove(t *testing.T) {
 
 // A workflow with an error says where; mended and published, it is the next version.
 func TestEditWorkflow(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	s.Apply("kind: Workflow\nname: hello\ntasks:\n  greet: { use: noop }\n")

@@ -11,13 +11,16 @@ import (
 // Every page is drawn in both themes, wide and narrow, without a complaint of the browser, a fault of
 // accessibility, or anything wider than the window. TUTTI_SHOTS names a folder for the pictures.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	b := Open(t)
 	s := Serve(t)
 	x := s.Fill()
+	s.look(t)
 	names := strings.NewReplacer("{succeeded}", x.Succeeded.ID, "{failed}", x.Failed.ID, "{waiting}", x.Waiting.ID, "{running}", x.Running.ID, "{many}", string(x.Many.ID))
 	dir := os.Getenv("TUTTI_SHOTS")
 	for _, p := range shots {
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
 			session := s.Session("olga")
 			switch p.who {
 			case "":
@@ -51,7 +54,12 @@ func look(t *testing.T, tab *Tab, name, dir string, width int64, theme string) {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range tab.Faults() {
+	// A theme changes colours and nothing else, so all rules are asked in one of them.
+	rules := "all"
+	if theme == "dark" {
+		rules = "colour"
+	}
+	for _, f := range tab.Faults(rules) {
 		t.Errorf("%s at %d pixels, %s: %s", name, width, theme, f)
 	}
 	if w := Eval[int64](tab, "document.documentElement.scrollWidth"); w > width {

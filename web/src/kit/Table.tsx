@@ -1,5 +1,6 @@
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import { useNarrow } from '@/lib/narrow'
 import { useKeys } from '@/lib/keys'
 import { navigate, useQueryParam } from '@/lib/router'
 
@@ -33,6 +34,8 @@ export interface TableProps<T> {
   /** More can be read: called when the end is near. */
   onEnd?: () => void
   rowHeight?: number
+  /** Where the window is narrow, a row has room for two lines of what is cut off otherwise. */
+  twoLines?: boolean
 }
 
 /**
@@ -41,7 +44,8 @@ export interface TableProps<T> {
  */
 export function Table<T>(p: TableProps<T>) {
   const { columns, rows, rowKey } = p
-  const height = p.rowHeight ?? 30
+  const narrow = useNarrow()
+  const height = p.rowHeight ?? (narrow && p.twoLines ? 46 : 30)
   const [sort, setSort] = useQueryParam('sort')
   const sorted = useMemo(() => sortRows(rows, columns, sort), [rows, columns, sort])
   const box = useRef<HTMLDivElement>(null)
@@ -51,6 +55,7 @@ export function Table<T>(p: TableProps<T>) {
     if (Math.abs(t - top) > 1) setTop(t)
   })
   const virtual = useWindowVirtualizer({ count: sorted.length, estimateSize: () => height, overscan: 20, scrollMargin: top, getItemKey: (i) => (sorted[i] ? rowKey(sorted[i]) : i) })
+  useLayoutEffect(() => virtual.measure(), [height]) // eslint-disable-line -- only what a row measures
   const items = virtual.getVirtualItems()
   const [at, setAt] = useState('')
   const open = useCallback(

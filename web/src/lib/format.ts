@@ -48,9 +48,14 @@ export function count(n: number, one: string, many = one + 's'): string {
   return `${n.toLocaleString('en')} ${n === 1 ? one : many}`
 }
 
-/** person writes user:anna as anna, and keeps role:approver. */
+/** person writes who it was: user:anna as anna, role:approver as the role approver, service:request as the service request, and run:ID short. */
 export function person(subject: string | undefined): string {
-  return (subject ?? '').replace(/^user:/, '')
+  const [kind, ...rest] = (subject ?? '').split(':')
+  const name = rest.join(':')
+  if (!name) return subject ?? ''
+  if (kind === 'user') return name
+  if (kind === 'run') return short(name)
+  return kind === 'role' || kind === 'service' ? `the ${kind} ${name}` : subject!
 }
 
 /** short cuts a long ID for display: req_7k2mabcd. Copying gives all of it. */

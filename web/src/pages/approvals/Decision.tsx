@@ -1,17 +1,31 @@
 import { useState } from 'react'
 import { useAction } from '@/api/hooks'
 import type { Approval } from '@/api/types'
-import { Button, ErrorBox, Facts, Id, Json, LinkButton, Panel, StateChip, Time } from '@/kit'
+import { Button, ErrorBox, Facts, Id, LinkButton, Panel, StateChip, Time, Values } from '@/kit'
 import { person } from '@/lib/format'
-import { groupBy } from '@/lib/group'
 import { useMe } from '@/lib/me'
 import { filled, start, type Value } from '@/views/form/model'
 import { SchemaForm } from '@/views/form/SchemaForm'
 import type { Schema } from '@/views/schema'
+import { planOf } from '@/views/terraform/model'
+import { PlanView } from '@/views/terraform/PlanView'
 import { refusal, who } from './decide'
 import { TimeLeft } from './Approvals'
 
 const refresh = ['/v1/namespaces/{namespace}/approvals', '/v1/namespaces/{namespace}/runs'] as const
+
+/** About is what an approval is about: a Terraform plan as a plan, all else as its values. */
+function About({ value }: { value: unknown }) {
+  const { plan, ...rest } = value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+  const terraform = planOf(plan)
+  if (!terraform) return <Values value={value} label="What it is about" />
+  return (
+    <>
+      <PlanView plan={terraform} />
+      {Object.keys(rest).length > 0 && <Values value={rest} label="What it is about" />}
+    </>
+  )
+}
 
 /** Decision shows what is asked, and takes the answer. */
 export function Decision({ approval: a, onBack }: { approval: Approval; onBack: () => void }) {
@@ -58,7 +72,7 @@ export function Decision({ approval: a, onBack }: { approval: Approval; onBack: 
       {a.show !== undefined && a.show !== null && (
         <section className="stack wide" aria-label="What it is about">
           <h3>What it is about</h3>
-          <Show value={a.show} />
+          <About value={a.show} />
         </section>
       )}
       {schema && !off && (
@@ -70,67 +84,25 @@ export function Decision({ approval: a, onBack }: { approval: Approval; onBack: 
       {error && problems.length === 0 && <ErrorBox error={error} what="The decision was not taken" />}
       {a.digest && <p className="dim">The decision counts for exactly what is shown: if the digest has changed meanwhile, it is refused.</p>}
       <div className="decidebar">
-      <div className="field">
-        <label htmlFor="reason">
-          Reason <small className="dim">(required to reject)</small>
-        </label>
-        <input id="reason" value={reason} maxLength={1000} disabled={!!off} onChange={(e) => setReason(e.target.value)} />
-      </div>
-      <div className="head decide">
-        <LinkButton to={`/runs/${a.run}`}>See the run</LinkButton>
-        {off && <span className="dim">You cannot decide: {off}.</span>}
-        <span className="actions">
-          <Button kind="danger" off={off || (reason.trim() ? '' : 'give a reason first')} busy={reject.isPending} onClick={() => !busy && reject.mutate(body({}))}>
-            Reject
-          </Button>
-          <Button kind="primary" off={off} busy={approve.isPending} onClick={() => !busy && approve.mutate(body(schema ? { form: filled(form) } : {}))}>
-            Approve{quorum ? ` (${(a.by?.length ?? 0) + 1} of ${a.quorum})` : ''}
-          </Button>
-        </span>
-      </div>
+        <div className="field">
+          <label htmlFor="reason">
+            Reason <small className="dim">(required to reject)</small>
+          </label>
+          <input id="reason" value={reason} maxLength={1000} disabled={!!off} onChange={(e) => setReason(e.target.value)} />
+        </div>
+        <div className="head decide">
+          <LinkButton to={`/runs/${a.run}`}>See the run</LinkButton>
+          {off && <span className="dim">You cannot decide: {off}.</span>}
+          <span className="actions">
+            <Button kind="danger" off={off || (reason.trim() ? '' : 'give a reason first')} busy={reject.isPending} onClick={() => !busy && reject.mutate(body({}))}>
+              Reject
+            </Button>
+            <Button kind="primary" off={off} busy={approve.isPending} onClick={() => !busy && approve.mutate(body(schema ? { form: filled(form) } : {}))}>
+              Approve{quorum ? ` (${(a.by?.length ?? 0) + 1} of ${a.quorum})` : ''}
+            </Button>
+          </span>
+        </div>
       </div>
     </Panel>
   )
-}
-
-/** Show draws what an approval is about: a table of its values where they are simple, JSON inside. */
-function Show({ value }: { value: unknown }) {
-  if (typeof value === 'string') return <p className="shown">{value}</p>
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return <Json value={value} label="What it is about" />
-  const rows = flat(value as Record<string, unknown>)
-  if (rows.length > 80) return <Json value={value} label="What it is about" />
-  const loose = rows.filter(([k]) => !k.includes('.'))
-  const groups = groupBy(rows.filter(([k]) => k.includes('.')), ([k]) => k.slice(0, k.indexOf('.')))
-  return (
-    <>
-      {loose.length > 0 && <Rows rows={loose} />}
-      {[...groups].map(([g, of]) => (
-        <div key={g} className="stack wide">
-          <h4 className="cap">{g}</h4>
-          <Rows rows={of.map(([k, v]) => [k.slice(g.length + 1), v])} />
-        </div>
-      ))}
-    </>
-  )
-}
-
-function Rows({ rows }: { rows: [string, unknown][] }) {
-  return (
-    <dl className="shownrows">
-      {rows.map(([k, v]) => (
-        <div key={k}>
-          <dt>{k}</dt>
-          <dd>{typeof v === 'string' ? v : JSON.stringify(v)}</dd>
-        </div>
-      ))}
-    </dl>
-  )
-}
-
-/** flat lists the values of nested objects with their paths; an only outer name is left out. */
-export function flat(value: Record<string, unknown>, before = ''): [string, unknown][] {
-  return Object.entries(value).flatMap(([k, v]): [string, unknown][] => {
-    const path = before ? `${before}.${k}` : k
-    return typeof v === 'object' && v !== null && !Array.isArray(v) ? flat(v as Record<string, unknown>, path) : [[path, v]]
-  })
 }

@@ -13,10 +13,10 @@ type Act = Schemas['Act']
 const path = '/v1/namespaces/{namespace}/audit'
 
 const columns: Column<Act & { key: string }>[] = [
-  { key: 'at', title: 'When', width: 80, cell: (a) => <Time at={a.at} /> },
-  { key: 'subject', title: 'Who', width: 90, cell: (a) => <span className="clip" title={a.subject}>{person(a.subject)}</span> },
-  { key: 'action', title: 'Action', width: 160, cell: (a) => <Tag>{a.action}</Tag> },
-  { key: 'object', title: 'Object', cell: (a) => <code className="clip" title={a.object}>{a.object}</code> },
+  { key: 'at', title: 'When', width: 100, cell: (a) => <Time at={a.at} /> },
+  { key: 'subject', title: 'Who', width: 150, wide: true, cell: (a) => <span className="clip" title={a.subject}>{person(a.subject)}</span> },
+  { key: 'action', title: 'Action', width: 150, cell: (a) => <Tag>{a.action}</Tag> },
+  { key: 'object', title: 'Object', cell: (a) => <span className="clip" title={`${a.object}, by ${a.subject}`}><code>{a.object}</code> <span className="dim onlyphone">{person(a.subject)}</span></span> },
   { key: 'from', title: 'From', width: 130, wide: true, cell: (a) => <span className="dim">{a.from}</span> },
   { key: 'service', title: 'Service', width: 100, wide: true, cell: (a) => a.service },
 ]
@@ -76,6 +76,7 @@ export default function Audit() {
               <>
                 <Table
                   label="Audit trail"
+                  twoLines
                   columns={columns}
                   rows={all}
                   rowKey={(a) => a.key}
@@ -118,8 +119,8 @@ function Details({ act: a, onClose }: { act: Act; onClose: () => void }) {
     <Panel title={`${a.action} ${a.object}`} actions={<Button kind="quiet" onClick={onClose}>Close</Button>} className="side">
       <Facts
         items={[
-          ['When', a.at],
-          ['Who', a.subject],
+          ['When', <Time key="a" at={a.at} />],
+          ['Who', person(a.subject)],
           ['From', a.from],
           ['Trace', a.trace && <Id key="t" id={a.trace} />],
           ['Service', a.service],

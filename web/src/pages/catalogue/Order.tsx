@@ -1,7 +1,7 @@
-import { useMemo, useRef, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import type { Schemas } from '@/api/client'
 import { useAction, useGet } from '@/api/hooks'
-import { Button, ErrorBox, Field, Loaded, Menu, Page, Panel } from '@/kit'
+import { Button, ErrorBox, Field, Loaded, Menu, Page, Panel, Skeleton } from '@/kit'
 import { copy } from '@/lib/copy'
 import { useNamespace } from '@/lib/me'
 import { navigate, useQueryParam } from '@/lib/router'
@@ -91,12 +91,18 @@ function Form({ entry, given, of }: { entry: Entry; given: Value; of: string }) 
   }
   const review = () => {
     setTried(true)
-    if (planned.plan) setStep('review', { push: true })
+    // The step shows that it waits, and then the plan; where the server finds fault, the form comes back with it.
+    if (planned.plan || planned.busy) setStep('review', { push: true })
     else focusFirst(planned.problems.map((p) => pathOf(p)))
   }
   const shown = planned.problems.filter((p) => tried || touched.has(pathOf(p)))
   const blocked = planned.problems.length > 0 ? `${planned.problems.length === 1 ? 'one field needs' : `${planned.problems.length} fields need`} attention` : planned.error ? planned.error.message : ''
-  const reviewing = step === 'review' && planned.plan !== undefined
+  const plan = planned.busy ? undefined : planned.plan
+  const reviewing = step === 'review' && (plan !== undefined || planned.busy)
+  const faults = step === 'review' && !planned.busy && planned.plan === undefined
+  useEffect(() => {
+    if (faults) setStep('form')
+  }, [faults]) // eslint-disable-line -- only when it turns out so
   return (
     <div className="order">
       <Panel flush title={reviewing ? 'What will be done' : entry.doc ? <span className="grow">{entry.doc}</span> : 'What is wanted'}>
@@ -105,7 +111,14 @@ function Form({ entry, given, of }: { entry: Entry; given: Value; of: string }) 
           {refused && <ErrorBox error={refused} what="The request was not accepted; nothing was stored" />}
           {planned.error && planned.error.status !== 422 && <ErrorBox error={planned.error} what="What it would do cannot be found out" />}
           {reviewing ? (
-            <Review plan={planned.plan!} entry={entry} params={params} />
+            plan ? (
+              <Review plan={plan} entry={entry} params={params} />
+            ) : (
+              <div role="status">
+                <p className="dim">Asking the server what this request would do…</p>
+                <Skeleton rows={6} />
+              </div>
+            )
           ) : (
             <>
               <SchemaForm schema={schema} value={draft.value} onChange={(value) => change({ value })} problems={shown} options={options} onLeave={(p) => setTouched((s) => new Set(s).add(p))} />
@@ -139,12 +152,12 @@ function Form({ entry, given, of }: { entry: Entry; given: Value; of: string }) 
             {reviewing ? (
               <>
                 <Button onClick={() => setStep('form')}>Change it</Button>
-                <Button kind="primary" perm="request.create" busy={sending} onClick={submit}>
-                  Request {planned.plan!.name}
+                <Button kind="primary" perm="request.create" busy={sending} off={plan ? undefined : 'its plan has not arrived yet'} onClick={submit}>
+                  Request {plan?.name ?? ''}
                 </Button>
               </>
             ) : (
-              <Button kind="primary" perm="request.create" title={blocked} busy={planned.busy && tried && !planned.plan} onClick={review}>
+              <Button kind="primary" perm="request.create" title={blocked} onClick={review}>
                 Review what it does
               </Button>
             )}

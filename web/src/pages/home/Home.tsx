@@ -5,6 +5,7 @@ import { states, type Approval, type Run, type TaskRequest } from '@/api/types'
 import { Empty, Facts, LinkButton, Loaded, Page, Panel, StateChip, Table, Time, Took, type Column } from '@/kit'
 import { now } from '@/lib/clock'
 import { clock, count, duration, milliseconds, person } from '@/lib/format'
+import { useNarrow } from '@/lib/narrow'
 import { Link } from '@/lib/router'
 import { useTopic } from '@/live/hooks'
 import './home.css'
@@ -79,6 +80,7 @@ const needColumns: Column<Need>[] = [
 ]
 
 function NeedsYou({ home }: { home: HomeQuery }) {
+  const narrow = useNarrow()
   const rows = home.data ? needs(home.data.approvals ?? [], home.data.failed ?? []) : []
   const more = home.data ? home.data.counts.approvals + home.data.counts.failed - Math.min(rows.length, 8) : 0
   return (
@@ -92,7 +94,7 @@ function NeedsYou({ home }: { home: HomeQuery }) {
               rows={rows.slice(0, 8)}
               rowKey={(n) => n.key}
               href={(n) => n.to}
-              rowHeight={38}
+              rowHeight={narrow ? 46 : 38}
               empty={<Empty title="Nothing needs you" cli="tutti approval list">Decisions that you may take, and requests of yours that failed, are shown here.</Empty>}
             />
             {more > 0 && (
@@ -157,6 +159,7 @@ function RunningNow({ home }: { home: HomeQuery }) {
           <>
             <Table
               label="Running now"
+              twoLines
               columns={runColumns}
               rows={(h.running ?? []) as Run[]}
               rowKey={(x) => x.id}

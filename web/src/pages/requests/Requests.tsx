@@ -95,7 +95,7 @@ export default function Requests() {
         {(['running', 'waiting', 'failed', 'succeeded', 'cancelled'] as const).map((s) => (
           <FilterChip key={s} state={s} on={state === s} onChange={(on) => setState(on ? s : '')}>
             <span className="cap">{s}</span>
-            <span className="nums dim">{counts.data?.states?.[s] ?? ''}</span>
+            <span className="nums dim">{counts.data && (counts.data.states?.[s] ?? 0)}</span>
           </FilterChip>
         ))}
         <FilterChip on={by === 'me'} onChange={(on) => setBy(on ? 'me' : '')}>
@@ -113,6 +113,7 @@ export default function Requests() {
           {() => (
             <Table
               label="Requests"
+              twoLines
               columns={columns}
               rows={rows}
               rowKey={(r) => r.request.id}

@@ -2,6 +2,7 @@ import type { Schemas } from '@/api/client'
 import { useGet } from '@/api/hooks'
 import { Button, Diff, Empty, Loaded, Panel, Skeleton, Time, diffLines } from '@/kit'
 import { copy } from '@/lib/copy'
+import { person } from '@/lib/format'
 import { useQueryParam } from '@/lib/router'
 import { homeOf, pathOf } from './git'
 import './resources.css'
@@ -53,7 +54,7 @@ function Log({ repository, commit, name }: { repository: string; commit: string;
                     <code>{c.commit.slice(0, 8)}</code>
                     <span className="grow clip">{(c.message ?? '').split('\n')[0]}</span>
                     <span className="dim small">
-                      {c.author?.replace(/\s*<.*/, '')} <Time at={c.at} />
+                      {person(c.author?.replace(/\s*<.*/, ''))} <Time at={c.at} />
                     </span>
                   </button>
                   {at === c.commit && <Changes repository={repository} commit={c} before={shown[i + 1]} path={path} />}

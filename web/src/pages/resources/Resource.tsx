@@ -1,7 +1,7 @@
 import { useState, type ReactNode } from 'react'
 import type { Schemas } from '@/api/client'
 import { useAction, useGet } from '@/api/hooks'
-import { Button, Confirm, Empty, Facts, Id, Json, LinkButton, Loaded, Page, Panel, StateChip, Table, Tabs, Time, type Column } from '@/kit'
+import { Button, Confirm, Empty, Facts, Id, LinkButton, Loaded, Page, Panel, StateChip, Table, Tabs, Time, ValuesAndJson, type Column } from '@/kit'
 import { person } from '@/lib/format'
 import { navigate, useQueryParam } from '@/lib/router'
 import { Commits } from './Commits'
@@ -64,7 +64,11 @@ export default function Resource({ kind = '', n = '' }: Record<string, string>) 
                   { id: 'git', label: 'Git history' },
                 ]}
               >
-                {tab === 'spec' && <Json value={r.spec} label="Specification" />}
+                {tab === 'spec' && (
+                  <Panel>
+                    <ValuesAndJson value={r.spec} label="Specification" />
+                  </Panel>
+                )}
                 {tab === 'outputs' && <World resource={r} />}
                 {tab === 'requests' && (
                   <Panel flush>

@@ -60,6 +60,7 @@ export default function Resources() {
           {() => (
             <Table
               label="Resources"
+              twoLines
               columns={columns}
               rows={rows}
               rowKey={(r) => `${r.type}/${r.name}`}

@@ -1,6 +1,6 @@
 import type { Schemas } from '@/api/client'
 import { useAction } from '@/api/hooks'
-import { Button, Empty, Id, Json, Panel, StateChip, Table, Time, type Column } from '@/kit'
+import { Button, Empty, Id, Panel, StateChip, Table, Time, ValuesAndJson, type Column } from '@/kit'
 
 type Change = Schemas['FieldChange']
 
@@ -33,7 +33,7 @@ export function World({ resource: r }: { resource: Schemas['Resource'] }) {
               </p>
               {o.state === 'succeeded' && (o.drift ?? []).length === 0 && <p>It is as it was made.</p>}
               {(o.drift ?? []).length > 0 && <Table label="Drift" columns={drift} rows={(o.drift ?? []) as Change[]} rowKey={(c) => c.path} />}
-              {o.world !== undefined && <Json value={o.world} label="What was seen" />}
+              {o.world !== undefined && <ValuesAndJson value={o.world} label="What was seen" />}
             </div>
           )}
         </Panel>
@@ -41,7 +41,9 @@ export function World({ resource: r }: { resource: Schemas['Resource'] }) {
       {r.outputs ? (
         <>
           <p className="dim">What the run that built it read back, in its outputs.</p>
-          <Json value={r.outputs} label="Outputs" />
+          <Panel>
+            <ValuesAndJson value={r.outputs} label="Outputs" />
+          </Panel>
         </>
       ) : (
         <Empty title="No run has given anything back yet">The outputs of the run that builds it stand here.</Empty>

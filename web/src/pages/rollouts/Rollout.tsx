@@ -1,7 +1,8 @@
 import { useState } from 'react'
 import { useAction, useGet } from '@/api/hooks'
 import type { Schemas } from '@/api/client'
-import { Button, Confirm, Empty, Facts, FilterChip, Glyph, Loaded, Page, Panel, StateChip, Table, Time, type Column } from '@/kit'
+import { Button, Confirm, Empty, Facts, FilterChip, Loaded, Page, Panel, StateChip, Table, Time, type Column } from '@/kit'
+import { now } from '@/lib/clock'
 import { count, person } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
 import { useQueryParam } from '@/lib/router'
@@ -19,7 +20,7 @@ export default function RolloutPage({ entity = '' }: Record<string, string>) {
   return (
     <Page
       title={entity}
-      chip={r && <StateChip state={stateOf(r).state}>{stateOf(r).word}</StateChip>}
+      chip={r && <Says r={r} />}
       crumbs={[
         ['Rollouts', '/rollouts'],
         [entity, ''],
@@ -36,18 +37,21 @@ export default function RolloutPage({ entity = '' }: Record<string, string>) {
                 items={[
                   ['Version', r.version],
                   ['Waits', r.wanted !== r.version ? r.wanted : ''],
-                  ['Last known good', r.good],
+                  ['Last known good', r.good && <>{r.good}{r.goodSince && !r.goodSince.startsWith('0001') && <span className="dim"> since <Time at={r.goodSince} /></span>}</>],
                   ['Known bad', r.bad?.join(', ')],
-                  ['Batch', r.batch ? count(r.batch, 'target') : ''],
+                  ['Wave', r.wave ? `${r.wave} of ${r.waves}` : ''],
+                  ['Asked at once', r.batch ? `up to ${count(r.batch, 'target')}` : ''],
                   ['Soak', r.policy?.soak],
-                  ['Needs', `${r.policy?.success || 100} %`],
+                  ['Success needed', `${r.policy?.success || 100} %`],
                   ['Began', r.began && <Time key="b" at={r.began} />],
-                  ['May be done', r.ready && <Time key="r" at={r.ready} />],
+                  ['Could be done', r.ready && Date.parse(r.ready) > now() && <Time key="r" at={r.ready} />],
                 ]}
               />
               <Board r={r} />
-              <Targets entity={entity} />
-              <History entity={entity} />
+              <div className="two">
+                <Targets entity={entity} />
+                <History entity={entity} />
+              </div>
             </>
           )
         }}
@@ -56,54 +60,61 @@ export default function RolloutPage({ entity = '' }: Record<string, string>) {
   )
 }
 
+/** Says is the state of a rollout as a chip. */
+export function Says({ r }: { r: Rollout }) {
+  const { state, word } = stateOf(r)
+  return (
+    <StateChip state={state}>
+      <span className="cap">{word}</span>
+    </StateChip>
+  )
+}
+
 function Board({ r }: { r: Rollout }) {
   const cells = useGet(`${at}/cells`, { path: { entity: r.entity } }, { refetchInterval: 2000 })
   const [, filter] = useQueryParam('outcome')
+  const share = r.targets ? Math.floor((100 * r.succeeded) / r.targets) : 0
   return (
-    <Panel title={`${r.succeeded} of ${r.targets}`}>
-      <div className="stack">
+    <section className="panel" aria-label="Board">
+      <div className="boardhead">
+        <h2>
+          {r.succeeded} of {count(r.targets, 'target')}
+          {r.version && ` on ${r.version}`} <span className="dim nums">{share} %</span>
+        </h2>
+        {r.rule && <span className="dim">{r.rule}</span>}
         <Ribbon r={r} tall />
-        {(r.rule || r.why || r.waiting) && (
-          <p role="status">
-            {r.rule && (
-              <>
-                It <b>{r.rule}</b>.{' '}
-              </>
-            )}
+        {(r.why || (r.waiting ?? []).length > 0) && (
+          <p role="status" className="dim">
             {r.why && <>{r.why}. </>}
-            {r.waiting && r.waiting.length > 0 && <span className="dim">Nothing more is asked now: {r.waiting.join('; ')}.</span>}
+            {(r.waiting ?? []).length > 0 && <>Nothing more is asked now: {r.waiting!.join('; ')}.</>}
           </p>
         )}
-        <Loaded query={cells} what="The targets cannot be drawn">
-          {({ cells, truncated }) => (
-            <>
-              <div className="board">
-                {waves(r, cells).map((w) => [
-                  <div key={w.label} className="wavehead">
-                    <Glyph state={w.state} title={w.state} />
-                    <span>
-                      {w.label} <span className="dim small nums">{count(w.to - w.from, 'target')}</span>
-                    </span>
-                  </div>,
-                  w.state === 'pending' ? (
-                    <div key={w.label + ' cells'} className="dim folded">
-                      not begun
-                    </div>
-                  ) : (
-                    <div key={w.label + ' cells'}>
-                      <Cells cells={cells.slice(w.from, w.to)} small={cells.length > most} onPick={(word) => filter(word)} />
-                      <span className="dim small nums">{w.note}</span>
-                    </div>
-                  ),
-                ])}
-              </div>
-              {cells === '' && <Empty title="No target has been reported yet" cli={`tutti api POST /v1/namespaces/default/rollouts/${r.entity}/orchestrate -d '{"reports": [{"name": "web-1", "version": "v1"}]}'`} />}
-              {truncated && <p className="dim">The first million targets are drawn.</p>}
-            </>
-          )}
-        </Loaded>
       </div>
-    </Panel>
+      <Loaded query={cells} what="The targets cannot be drawn">
+        {({ cells, truncated }) => (
+          <>
+            {waves(r, cells).map((w) => (
+              <div key={w.label} className="wave">
+                <div>
+                  <b>{w.label}</b>
+                  <span className="dim small nums">{count(w.to - w.from, 'target')}</span>
+                </div>
+                {w.state === 'pending' ? <span className="dim">not begun</span> : <Cells cells={cells.slice(w.from, w.to)} small={cells.length > most} onPick={(word) => filter(word)} />}
+                <div>
+                  <StateChip state={w.state}>
+                    {w.state === 'pending' ? '' : `${[...cells.slice(w.from, w.to)].filter((c) => c === 's').length} of `}
+                    {w.to - w.from}
+                  </StateChip>
+                  {w.state !== 'pending' && w.state !== 'succeeded' && <span className="dim small nums">{w.note}</span>}
+                </div>
+              </div>
+            ))}
+            {cells === '' && <Empty title="No target has been reported yet" cli={`tutti api POST /v1/namespaces/default/rollouts/${r.entity}/orchestrate -d '{"reports": [{"name": "web-1", "version": "v1"}]}'`} />}
+            {truncated && <p className="dim pad">The first million targets are drawn.</p>}
+          </>
+        )}
+      </Loaded>
+    </section>
   )
 }
 
@@ -148,13 +159,11 @@ function Actions({ r }: { r: Rollout }) {
 type Target = Schemas['RolloutTarget']
 
 const targetColumns: Column<Target>[] = [
-  { key: 'name', title: 'Target', cell: (t) => (t.group ? `${t.group}/${t.name}` : t.name), sort: (t) => `${t.group}/${t.name}` },
-  { key: 'outcome', title: 'Outcome', width: 140, cell: (t) => <StateChip state={Object.values(outcomes).find((o) => o.word === t.outcome)?.state ?? 'pending'}>{t.outcome}</StateChip>, sort: (t) => t.outcome },
-  { key: 'version', title: 'Runs', width: 120, cell: (t) => t.version ?? '', sort: (t) => t.version ?? '' },
-  { key: 'wanted', title: 'Is to run', width: 120, cell: (t) => t.wanted ?? '', wide: true },
-  { key: 'health', title: 'Health', width: 100, cell: (t) => (t.silent ? 'silent' : t.health), wide: true },
-  { key: 'heard', title: 'Heard', width: 100, cell: (t) => <Time at={t.heard} />, wide: true },
-  { key: 'message', title: 'Message', cell: (t) => t.message ?? '', wide: true },
+  { key: 'name', title: 'Target', cell: (t) => <span className="clip">{t.group ? `${t.group}/${t.name}` : t.name}</span>, sort: (t) => `${t.group}/${t.name}` },
+  { key: 'outcome', title: 'Outcome', width: 128, cell: (t) => <StateChip state={Object.values(outcomes).find((o) => o.word === t.outcome)?.state ?? 'pending'}><span className="cap">{t.outcome}</span></StateChip>, sort: (t) => t.outcome },
+  { key: 'version', title: 'Version', width: 130, cell: (t) => (t.wanted && t.wanted !== t.version ? `${t.version ?? 'none'} → ${t.wanted}` : (t.version ?? '')), sort: (t) => t.version ?? '' },
+  { key: 'says', title: 'Says', cell: (t) => <span className="clip">{[t.silent ? 'silent' : t.health, t.message].filter(Boolean).join(': ')}</span>, wide: true },
+  { key: 'heard', title: 'Heard', width: 96, cell: (t) => <Time at={t.heard} />, wide: true },
 ]
 
 function Targets({ entity }: { entity: string }) {
@@ -168,14 +177,14 @@ function Targets({ entity }: { entity: string }) {
       flush
       actions={known.map((o) => (
         <FilterChip key={o} state={Object.values(outcomes).find((x) => x.word === o)?.state ?? 'pending'} on={only === o} onChange={(on) => setOutcome(on ? o : '')}>
-          {o}
+          <span className="cap">{o}</span>
         </FilterChip>
       ))}
     >
       <Loaded query={list} what="The targets cannot be read">
         {(p) => (
           <>
-            <Table label="Targets" columns={targetColumns} rows={(p.items ?? []) as Target[]} rowKey={(t) => `${t.group}/${t.name}`} empty={<Empty title={only ? `No target is ${only}` : 'There is no target'} />} />
+            <Table label="Targets" twoLines columns={targetColumns} rows={(p.items ?? []) as Target[]} rowKey={(t) => `${t.group}/${t.name}`} empty={<Empty title={only ? `No target is ${only}` : 'There is no target'} />} />
             {p.cursor && <p className="dim pad">The first 200 are shown; tutti rollout targets {entity} lists all.</p>}
           </>
         )}
@@ -186,24 +195,27 @@ function Targets({ entity }: { entity: string }) {
 
 function History({ entity }: { entity: string }) {
   const list = useGet(`${at}/history`, { path: { entity }, query: { limit: 30 } }, { refetchInterval: 5000 })
-  type Entry = Schemas['RolloutEntry']
   return (
     <Panel title="What happened" flush>
       <Loaded query={list} what="The history cannot be read">
-        {(p) => (
-          <Table
-            label="What happened"
-            columns={[
-              { key: 'at', title: 'When', width: 120, cell: (e: Entry) => <Time at={e.at} /> },
-              { key: 'to', title: 'State', width: 120, cell: (e: Entry) => e.to },
-              { key: 'by', title: 'By', width: 140, cell: (e: Entry) => (e.by ? person(e.by) : 'the planner'), wide: true },
-              { key: 'text', title: 'Why', cell: (e: Entry) => e.text },
-            ]}
-            rows={(p.items ?? []) as Entry[]}
-            rowKey={(e) => String(e.seq)}
-            empty={<Empty title="Nothing happened yet" />}
-          />
-        )}
+        {(p) =>
+          (p.items ?? []).length === 0 ? (
+            <Empty title="Nothing happened yet" />
+          ) : (
+            <ul className="happened">
+              {(p.items ?? []).map((e) => (
+                <li key={e.seq}>
+                  <span className="dim nums">
+                    <Time at={e.at} />
+                  </span>
+                  <span>
+                    {e.text || e.to} <span className="dim">by {e.by ? person(e.by) : 'the planner'}</span>
+                  </span>
+                </li>
+              ))}
+            </ul>
+          )
+        }
       </Loaded>
     </Panel>
   )

@@ -1,17 +1,32 @@
 import { useGet } from '@/api/hooks'
 import { Empty, Loaded, Page, Panel, StateChip, Table, Time, type Column } from '@/kit'
+import { Link } from '@/lib/router'
 import { ribbon, stateOf, type Rollout } from './board'
 import './rollouts.css'
 
+/** move is from which version to which. */
+const move = (r: Rollout): string => (r.good && r.version && r.good !== r.version ? `${r.good} → ${r.version}` : (r.version ?? ''))
+
 const columns: Column<Rollout>[] = [
-  { key: 'entity', title: 'Entity', cell: (r) => r.entity, sort: (r) => r.entity },
-  { key: 'version', title: 'Version', cell: (r) => (r.good && r.version && r.good !== r.version ? `${r.good} → ${r.version}` : (r.version ?? '')), sort: (r) => r.version ?? '' },
-  { key: 'state', title: 'State', width: 170, cell: (r) => <StateChip state={stateOf(r).state}>{stateOf(r).word}</StateChip>, sort: (r) => r.state },
-  { key: 'done', title: 'Targets', width: 140, cell: (r) => <Ribbon r={r} />, wide: true },
+  { key: 'entity', title: 'Entity', cell: (r) => <span className="clip"><Link to={`/rollouts/${encodeURIComponent(r.entity)}`} className="strong">{r.entity}</Link> <span className="dim onlyphone">{move(r)}</span></span>, sort: (r) => r.entity },
+  { key: 'version', title: 'Version', width: 200, wide: true, cell: move, sort: (r) => r.version ?? '' },
+  {
+    key: 'state',
+    title: 'State',
+    width: 150,
+    cell: (r) => (
+      <StateChip state={stateOf(r).state}>
+        <span className="cap">{stateOf(r).word}</span>
+      </StateChip>
+    ),
+    sort: (r) => r.state,
+  },
+  { key: 'done', title: 'Targets', width: 200, cell: (r) => <span className="progress"><Ribbon r={r} /> <span className="dim nums">{r.succeeded} of {r.targets}</span></span>, wide: true },
   { key: 'wave', title: 'Wave', width: 80, cell: (r) => (r.wave ? `${r.wave} of ${r.waves}` : ''), wide: true },
-  { key: 'bad', title: 'Failed', width: 80, num: true, cell: (r) => (r.action ? `${r.failed} / ${r.allowed ?? 0}` : String(r.failed)), sort: (r) => r.failed },
-  { key: 'lkb', title: 'Known bad', width: 120, cell: (r) => r.bad?.[0] ?? '', wide: true },
-  { key: 'began', title: 'Began', width: 110, cell: (r) => <Time at={r.began} />, sort: (r) => r.began ?? '', wide: true },
+  { key: 'bad', title: 'Failed', width: 90, num: true, cell: (r) => <span title={r.action ? `${r.allowed ?? 0} may fail` : undefined} className={r.failed > 0 ? 'err' : undefined}>{r.failed}{r.action && <span className="dim"> of {r.allowed ?? 0}</span>}</span>, sort: (r) => r.failed },
+  { key: 'lkg', title: 'Known good', width: 110, cell: (r) => r.good ?? '', wide: true },
+  { key: 'lkb', title: 'Known bad', width: 110, cell: (r) => r.bad?.[0] ?? '', wide: true },
+  { key: 'began', title: 'Began', width: 100, cell: (r) => <Time at={r.began} />, sort: (r) => r.began ?? '', wide: true },
 ]
 
 /** Rollouts lists the entities with how far their versions are. */
@@ -24,6 +39,7 @@ export default function Rollouts() {
           {(p) => (
             <Table
               label="Rollouts"
+              twoLines
               columns={columns}
               rows={(p.items ?? []) as Rollout[]}
               rowKey={(r) => r.entity}

@@ -1,16 +1,25 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { lazy, Suspense } from 'react'
-import { fetchGet } from '@/api/hooks'
+import { lazy, Suspense, useMemo, useState } from 'react'
+import { fetchGet, useGet } from '@/api/hooks'
 import { ended, states, type Run, type State } from '@/api/types'
 import { Button, Empty, FilterChip, Id, Loaded, Page, Panel, Skeleton, StateChip, Table, Tag, Time, Took, type Column } from '@/kit'
 import { person } from '@/lib/format'
 import { useNamespace } from '@/lib/me'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
+import { Bulk } from './Bulk'
+import { sum } from './choose'
 
 const History = lazy(() => import('./History'))
 const path = '/v1/namespaces/{namespace}/runs'
 
-const columns: Column<Run>[] = [
+const columnsOf = (picked: ReadonlySet<string>, pick: (ids: string[], on: boolean) => void, all: string[]): Column<Run>[] => [
+  {
+    key: 'pick',
+    wide: true,
+    title: <input type="checkbox" aria-label="Choose all" checked={all.length > 0 && all.every((id) => picked.has(id))} onChange={(e) => pick(all, e.target.checked)} />,
+    width: 36,
+    cell: (r) => <input type="checkbox" aria-label={`Choose ${r.title || r.workflow} ${r.id}`} checked={picked.has(r.id)} onChange={(e) => pick([r.id], e.target.checked)} />,
+  },
   { key: 'state', title: 'State', width: 124, cell: (r) => <StateChip state={r.state} />, sort: (r) => states.indexOf(r.state as never) },
   {
     key: 'name',
@@ -79,7 +88,23 @@ function List() {
     initialPageParam: '',
     getNextPageParam: (last) => last.cursor || undefined,
   })
-  const rows = list.data?.pages.flatMap((p) => (p.items ?? []) as Run[]) ?? []
+  const rows = useMemo(() => list.data?.pages.flatMap((p) => (p.items ?? []) as Run[]) ?? [], [list.data])
+  // Of the last 30 days; of one trace, or of what one run calls, there is nothing to count.
+  const counted = !trace && !parent
+  const stats = useGet('/v1/namespaces/{namespace}/stats', { query: { hours: 720, ...(workflow && { workflow }) } }, { enabled: counted, retry: false, refetchInterval: 10_000 })
+  const counts = counted && stats.data ? sum(stats.data.items ?? []) : undefined
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
+  const columns = useMemo(() => {
+    const pick = (ids: string[], on: boolean) =>
+      setPicked((old) => {
+        const next = new Set(old)
+        for (const id of ids) if (on) next.add(id)
+          else next.delete(id)
+        return next
+      })
+    return columnsOf(picked, pick, rows.map((r) => r.id))
+  }, [picked, rows])
+  const chosen = rows.filter((r) => picked.has(r.id))
   const filters: [string, string][] = [
     ['workflow', workflow],
     ['trace', trace],
@@ -92,6 +117,11 @@ function List() {
         {(['running', 'waiting', 'failed', 'succeeded', 'cancelled'] as const).map((s) => (
           <FilterChip key={s} state={s} on={state === s} onChange={(x) => setState(x ? s : '')}>
             <span className="cap">{s}</span>
+            {counts && (
+              <span className="nums dim" title="of the last 30 days">
+                {(counts[s] ?? 0).toLocaleString('en')}
+              </span>
+            )}
           </FilterChip>
         ))}
         {on.map(([k, v]) => (
@@ -100,11 +130,13 @@ function List() {
           </FilterChip>
         ))}
       </div>
+      {chosen.length > 0 && <Bulk chosen={chosen} onDone={() => setPicked(new Set())} />}
       <Panel flush>
         <Loaded query={list} what="The runs cannot be read" rows={10}>
           {() => (
             <Table
               label="Runs"
+              twoLines
               columns={columns}
               rows={rows}
               rowKey={(r) => r.id}

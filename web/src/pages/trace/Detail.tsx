@@ -3,6 +3,8 @@ import { useGet } from '@/api/hooks'
 import { Empty, Facts, Id, Json, Loaded, StateChip, Tabs, Time, Took, type Tab } from '@/kit'
 import { person } from '@/lib/format'
 import { Link, useQueryParam } from '@/lib/router'
+import { planOf } from '@/views/terraform/model'
+import { PlanView } from '@/views/terraform/PlanView'
 import { kindWord, taskOf, type Row } from './model'
 import { RunLog } from './RunLog'
 import { RetryButtons } from './Actions'
@@ -75,7 +77,15 @@ function TaskTabs({ row, run, path, attempt, at }: { row: Row; run: string; path
         {tab === 'input' ? (
           <Loaded query={q} what="The task cannot be read">{(t) => value(t.input, 'Input', 'It has no input, or did not begin')}</Loaded>
         ) : tab === 'output' ? (
-          <Loaded query={q} what="The task cannot be read">{(t) => value(t.output ?? t.failure?.details, 'Output', 'There is no output')}</Loaded>
+          <Loaded query={q} what="The task cannot be read">{(t) => {
+            const plan = planOf(t.output)
+            return (
+              <>
+                {plan && <PlanView plan={plan} />}
+                {value(t.output ?? t.failure?.details, 'Output', 'There is no output')}
+              </>
+            )
+          }}</Loaded>
         ) : tab === 'attempts' ? (
           <ul className="why">
             {attempts.map((a) => (

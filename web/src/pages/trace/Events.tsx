@@ -11,10 +11,10 @@ const path = '/v1/namespaces/{namespace}/runs/{id}/events' as const
 const page = 1000
 
 const columns: Column<RunEvent>[] = [
-  { key: 'seq', title: '#', width: 64, num: true, cell: (e) => e.seq, sort: (e) => e.seq },
-  { key: 'at', title: 'When', width: 110, cell: (e) => <Time at={e.at} /> },
-  { key: 'type', title: 'What', width: 150, cell: (e) => <code>{e.type}</code>, sort: (e) => e.type },
-  { key: 'task', title: 'Task', cell: (e) => (e.task ? <code>{e.task + (e.attempt ? ` (attempt ${e.attempt})` : '')}</code> : ''), sort: (e) => e.task ?? '' },
+  { key: 'seq', title: '#', width: 64, num: true, wide: true, cell: (e) => e.seq, sort: (e) => e.seq },
+  { key: 'at', title: 'When', width: 96, cell: (e) => <Time at={e.at} /> },
+  { key: 'type', title: 'What', width: 140, cell: (e) => <code>{e.type}</code>, sort: (e) => e.type },
+  { key: 'task', title: 'Task', cell: (e) => (e.task ? <code className="clip">{e.task + (e.attempt ? ` (attempt ${e.attempt})` : '')}</code> : ''), sort: (e) => e.task ?? '' },
   { key: 'by', title: 'By', width: 160, wide: true, cell: (e) => person(e.by) },
 ]
 
@@ -37,6 +37,7 @@ export function Events({ run }: { run: string }) {
         {() => (
           <Table
             label="Events"
+            twoLines
             columns={columns}
             rows={rows}
             rowKey={(e) => String(e.seq)}

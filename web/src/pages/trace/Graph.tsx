@@ -52,7 +52,7 @@ function Drawing({ plan, run, rows, live, selected, onSelect }: { plan: Plan; ru
 export function AsOf({ seq, at, asOf }: { seq: number; at: number; asOf: string | undefined }) {
   if (seq < 2) return null
   return (
-    <label className="asof">
+    <label className="asof" data-now={at ? undefined : true}>
       <span>{at ? `After event ${at} of ${seq}${asOf ? `, ${new Date(asOf).toTimeString().slice(0, 8)}` : ''}` : 'Now'}</span>
       <input type="range" min={1} max={seq} value={at || seq} aria-label="As of event" onChange={(e) => setQuery({ at: Number(e.target.value) >= seq ? '' : e.target.value })} />
       {at > 0 && <Button onClick={() => setQuery({ at: '' })}>Back to now</Button>}

@@ -1,28 +1,43 @@
 import { useQuery } from '@tanstack/react-query'
 import { client, type ApiError, type Schemas } from '@/api/client'
 import { useGet } from '@/api/hooks'
-import { Empty, Id, Json, Loaded, Panel, Table, Tag, type Column } from '@/kit'
+import { Empty, Id, Loaded, Panel, StateChip, Table, Tag, ValuesAndJson, type Column } from '@/kit'
 import { Link } from '@/lib/router'
 import { useNamespace } from '@/lib/me'
 import { label } from '@/views/form/model'
+import { planOf } from '@/views/terraform/model'
+import { PlanView } from '@/views/terraform/PlanView'
 import { CommitFiles } from './Detail'
-import { StateChip } from '@/kit'
 import { planPath, type Row } from './model'
 
 /** PlanTab is what a request is to do: its resource, the steps with what would undo them, and what it committed. */
 export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
   const q = useGet('/v1/namespaces/{namespace}/requests/{id}', { path: { id: request } }, { enabled: !!request })
   const commits = rows.filter((r) => r.kind === 'commit')
+  const plans = rows.filter((r) => r.kind !== 'attempt' && r.use === 'terraform.plan' && r.run && r.task && r.state === 'succeeded')
+  if (!request && plans.length > 0)
+    return (
+      <>
+        {plans.map((p) => (
+          <Terraform key={p.id} row={p} />
+        ))}
+      </>
+    )
   if (!request) return <Empty title="This run was started by itself">Only a request has a resource and a plan. The steps are in the graph.</Empty>
   return (
     <Loaded query={q} what="The request cannot be read">
       {(r) => (
         <div className="two">
-          {(r.resources ?? []).length > 0 ? <Resources items={(r.resources ?? []) as Item[]} /> : r.action && r.action !== 'create' ? <Done request={r} /> : <Steps request={r} rows={rows} />}
+          <div className="tabpanel">
+            {plans.map((p) => (
+              <Terraform key={p.id} row={p} />
+            ))}
+            {(r.resources ?? []).length > 0 ? <Resources items={(r.resources ?? []) as Item[]} /> : r.action && r.action !== 'create' ? <Done request={r} /> : <Steps request={r} rows={rows} />}
+          </div>
           <div className="tabpanel">
             <Differs id={r.id} />
             <Panel title="Resource">
-              <Json value={r.spec ?? r.params} label="Resource in the common format" />
+              <ValuesAndJson value={r.spec ?? r.params} label="Resource in the common format" />
             </Panel>
             {commits.map((c) => (
               <Panel key={c.id} title={c.title}>
@@ -33,6 +48,21 @@ export function PlanTab({ request, rows }: { request: string; rows: Row[] }) {
         </div>
       )}
     </Loaded>
+  )
+}
+
+/** Terraform is the plan that a task of the trace made. */
+function Terraform({ row }: { row: Row }) {
+  const q = useGet('/v1/namespaces/{namespace}/runs/{id}/task', { path: { id: row.run! }, query: { path: row.task! } }, { staleTime: Infinity })
+  return (
+    <Panel title={<h2>Terraform: {row.title}</h2>}>
+      <Loaded query={q} what="The plan cannot be read">
+        {(t) => {
+          const plan = planOf(t.output)
+          return plan ? <PlanView plan={plan} /> : <Empty title="The task gave no plan" />
+        }}
+      </Loaded>
+    </Panel>
   )
 }
 

@@ -75,7 +75,7 @@ export function Timeline({ view: whole, moment = 0, selected, onSelect, onOpen }
   return (
     <div className="panel">
       <div className="tlhead">
-        <span className="dim">Show</span>
+        {(['failed', 'running', 'waiting'] as const).some((s) => counts[s] || state === s) && <span className="dim">Show</span>}
         {(['failed', 'running', 'waiting'] as const).map((s) =>
           counts[s] || state === s ? (
             <FilterChip key={s} state={s} on={state === s} onChange={(on) => setState(on ? s : '')}>

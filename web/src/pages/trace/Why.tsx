@@ -9,7 +9,7 @@ function Says({ r }: { r: Reason }) {
   return (
     <>
       {r.text}
-      {r.who && r.who.length > 0 && <span className="dim"> It can be ended by {r.who.map(person).join(', ')}.</span>}
+      {r.who && r.who.length > 0 && <span className="dim"> For {r.who.map(person).join(' or ')} to decide.</span>}
       {r.holders && r.holders.length > 0 && (
         <span className="dim">
           {' '}
@@ -25,7 +25,7 @@ function Says({ r }: { r: Reason }) {
       {r.until && !r.until.startsWith('0001') && (
         <span className="dim">
           {' '}
-          Until <Time at={r.until} />.
+          It ends <Time at={r.until} />.
         </span>
       )}
     </>

@@ -134,7 +134,7 @@ function Edit(p: EditProps) {
     >
       {p.by && (
         <p className="dim small">
-          {p.old ? 'Version' : 'Published'} {p.version} by {person(p.by)} <Time at={p.applied} />
+          {p.old ? 'Version' : 'Published as version'} {p.version} by {person(p.by)} <Time at={p.applied} />
           {!may.ok && ` · you may read it; publishing ${may.reason}`}
         </p>
       )}

@@ -4,6 +4,7 @@ import { isGroup, type GraphNode, type Status } from './model'
 /** span writes a length of time in few letters: "0.4s", "18s", "1m 52s", "2h 5m", "3d 4h". */
 export function span(ms: number): string {
   const s = Math.max(0, ms) / 1000
+  if (s < 0.095) return Number(s.toFixed(2)) + 's'
   if (s < 9.95) return s.toFixed(1) + 's'
   const n = Math.round(s)
   if (n < 60) return n + 's'

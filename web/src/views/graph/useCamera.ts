@@ -23,7 +23,7 @@ export interface CameraControl {
  */
 export function useCamera(width: number, height: number, screen: Size, draw: (c: Camera) => void): CameraControl {
   const camera = useRef<Camera>({ x: 0, y: 0, k: 1 })
-  const opened = useRef(false)
+  const moved = useRef(false) // by somebody: until then it fits what there is, whatever size
   const frame = useRef(0)
   const glideFrame = useRef(0)
   const paint = useRef(draw)
@@ -52,6 +52,7 @@ export function useCamera(width: number, height: number, screen: Size, draw: (c:
 
   const set = useCallback(
     (c: Camera) => {
+      moved.current = true
       cancelAnimationFrame(glideFrame.current)
       put(c)
     },
@@ -60,6 +61,7 @@ export function useCamera(width: number, height: number, screen: Size, draw: (c:
 
   const glide = useCallback(
     (to: Camera) => {
+      moved.current = true
       cancelAnimationFrame(glideFrame.current)
       if (matchMedia('(prefers-reduced-motion: reduce)').matches) return put(to)
       const from = camera.current
@@ -76,8 +78,7 @@ export function useCamera(width: number, height: number, screen: Size, draw: (c:
 
   useLayoutEffect(() => {
     if (screen.w === 0 || screen.h === 0) return
-    put(opened.current ? camera.current : opening(width, height, screen))
-    opened.current = true
+    put(moved.current ? camera.current : opening(width, height, screen))
   }, [put, width, height, screen])
 
   useEffect(

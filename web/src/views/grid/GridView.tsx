@@ -90,6 +90,7 @@ function Picture(p: GridViewProps) {
     e.preventDefault()
     e.stopPropagation()
   }
+  const longest = useMemo(() => data.tasks.reduce((l, t) => (t.title.length + 2 * t.depth > l.length ? '\u2007'.repeat(2 * t.depth) + t.title : l), ''), [data])
   const names = []
   for (let i = Math.max(1, view.first); i < view.last; i++) {
     const t = data.tasks[i - 1]!
@@ -113,7 +114,7 @@ function Picture(p: GridViewProps) {
         onFocus={() => setFocused(true)}
         onBlur={() => setFocused(false)}
       >
-        <div className="hist-names" style={{ height }} aria-hidden="true">
+        <div className="hist-names" style={{ height }} aria-hidden="true" data-longest={longest}>
           {names}
         </div>
         <div className="hist-cells" style={{ width, height }}>
@@ -135,7 +136,7 @@ function Picture(p: GridViewProps) {
         </div>
       </div>
       <p className="hist-says" role="status">
-        {marked ? say(data, marked, p.now) : '\u00a0'}
+        {marked ? say(data, marked, p.now) : 'A column is a run, the newest at the right; a row is a task. Point at a cell to read it, click to open it.'}
       </p>
     </>
   )
