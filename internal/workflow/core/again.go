@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tutti/api"
@@ -11,11 +12,12 @@ import (
 )
 
 // undoable returns what can be undone, newest first, each path once.
-func (r *Run) undoable() []*node {
+func (r *Run) undoable() []*node { return undoableOf(r.completed) }
+
+func undoableOf(completed []*node) []*node {
 	var out []*node
 	seen := map[string]bool{}
-	for i := len(r.completed) - 1; i >= 0; i-- {
-		n := r.completed[i]
+	for _, n := range slices.Backward(completed) {
 		if seen[n.path] || n.undo == api.Succeeded {
 			continue
 		}

@@ -281,6 +281,7 @@ func (r *Run) drop(s *scope) {
 		}
 	}
 	r.order, r.dead = kept, 0
+	r.waits.renumbered()
 }
 
 func (r *Run) activate(n *node) {
@@ -341,6 +342,7 @@ func (r *Run) setWaiting(n *node, why *api.Reason, until int64) {
 	r.leave(n)
 	n.state, n.reason, n.until = api.Waiting, why, until
 	r.waiting++
+	r.waits.add(n)
 	if until > 0 {
 		k := timerWait
 		if why != nil && why.Kind == "retry" {

@@ -156,3 +156,29 @@ func TestRetryOfPausedItems(t *testing.T) {
 	w.work(ok)
 	w.want(api.Succeeded, "e:succeeded e[0]:succeeded e[1]:succeeded")
 }
+
+// The first task that waits is found among many that come and go, also after most of the run was dropped and
+// begun again; a signal goes to the first that waits for it.
+func TestFirstOfManyThatWait(t *testing.T) {
+	t.Parallel()
+	w := start(t, "tasks: {g: {retry: {max: 3, wait: 1s}, tasks: {e: {each: {in: '0..99', parallel: 0}, use: signal, timeout: 1h, with: {name: \"${{ item % 2 == 0 ? 'even' : 'odd' }}\"}}, f: {use: noop}}}}", "{}")
+	for lap := range 3 {
+		signal := func(name, task string) {
+			t.Helper()
+			w.must(w.run.Signal(w.now, name, nil, "user:anna"))
+			if got, err := w.run.Task(task); err != nil || got.State != api.Succeeded {
+				t.Fatalf("lap %d: after a signal %s %s is %s, %v; want succeeded", lap, name, task, got.State, err)
+			}
+		}
+		signal("odd", "g.e[1]")
+		signal("even", "g.e[0]")
+		signal("odd", "g.e[3]")
+		signal("even", "g.e[2]")
+		w.work(failing("g.f"))
+		if lap == 2 {
+			break
+		}
+		w.must(w.run.Cancel(w.now, "enough", "user:anna"))
+		w.must(w.run.Retry(w.now, "", nil, "user:anna"))
+	}
+}

@@ -111,6 +111,19 @@ func (w *world) checkReplay() {
 	if d := cmp.Diff(picture(w.t, w.run), picture(w.t, w.replay())); d != "" {
 		w.t.Fatalf("the stored events give another run (-live +replayed):\n%s", d)
 	}
+	w.checkReason()
+}
+
+// checkReason compares why the run waits with the first of its tasks that wait.
+func (w *world) checkReason() {
+	w.t.Helper()
+	first := core.FirstWaits(w.run)
+	if w.run.State != api.Waiting || first == "" || w.run.Reason.Kind == "limit" && w.run.Reason.Task == "" || w.run.Reason.Kind == "paused" {
+		return
+	}
+	if t, err := w.run.Task(first); err != nil || w.run.Reason.Text != t.Reason.Text || w.run.Reason.Task != first && w.run.Reason.Task != t.Reason.Task {
+		w.t.Fatalf("the run waits for %+v; the first of its tasks that wait is %s, for %+v (%v)", *w.run.Reason, first, t.Reason, err)
+	}
 }
 
 // fataler is what picture needs of a test.

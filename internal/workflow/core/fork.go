@@ -99,7 +99,7 @@ func (r *Run) applyForked(e *Event) error {
 // abandonWork forgets what the tasks of s that have not succeeded had in hand: it is another run's.
 func (r *Run) abandonWork(s *scope) {
 	for _, n := range s.nodes {
-		n.undo, n.edited, n.limit, n.once, n.votes = "", nil, nil, nil, nil
+		n.undo, n.edited, n.limit, n.once, n.votes, n.did = "", nil, nil, nil, nil, nil
 		if n.body != nil {
 			r.abandonWork(n.body)
 		}

@@ -117,12 +117,10 @@ func (r *Run) Signal(now int64, name string, data json.RawMessage, by string) ([
 	if r.State.Ended() {
 		return nil, Effects{}, errs.New(errs.Conflict, "run %s has already %s", r.ID, r.State)
 	}
-	for _, n := range r.order {
-		if !n.dead && n.state == api.Waiting && n.reason != nil && n.reason.Kind == "signal" && n.reason.Key == name {
-			r.emit(Event{Type: Done, Path: n.path, Out: orEmpty(data), By: by})
-			ev, ef := r.finish()
-			return ev, ef, nil
-		}
+	if n := r.waits.forSignal(name); n != nil {
+		r.emit(Event{Type: Done, Path: n.path, Out: orEmpty(data), By: by})
+		ev, ef := r.finish()
+		return ev, ef, nil
 	}
 	kept := 0
 	for _, s := range r.signals {

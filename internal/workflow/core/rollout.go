@@ -342,7 +342,7 @@ func (t *turn) tell(r *Run, n *node) {
 			rep.Attempted, rep.Health = versionBefore, rollout.Failed
 		}
 	case n.goBack:
-		t.undo(r, n)
+		t.undo(n)
 		return
 	case n.state != api.Succeeded:
 		rep.Health = rollout.Failed
@@ -354,8 +354,8 @@ func (t *turn) tell(r *Run, n *node) {
 }
 
 // undo begins the undo of an item that has ended. Where there is nothing to undo it is as it was before.
-func (t *turn) undo(r *Run, item *node) {
-	if len(r.undoableIn(item)) > 0 {
+func (t *turn) undo(item *node) {
+	if len(undoableOf(item.did)) > 0 {
 		t.undos = append(t.undos, item)
 		return
 	}
@@ -388,20 +388,9 @@ func (t *turn) assigned(r *Run, list []rollout.Assignment) {
 			t.back = append(t.back, a.Name)
 		default:
 			delete(t.starts, a.Name)
-			t.undo(r, item)
+			t.undo(item)
 		}
 	}
-}
-
-// undoableIn returns what can be undone of an item, newest first.
-func (r *Run) undoableIn(item *node) []*node {
-	var out []*node
-	for _, n := range r.undoable() {
-		if n == item || strings.HasPrefix(n.path, item.path+".") {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // applyUndoesItem makes the steps by which what was done for an item is undone: one after the other, going on
@@ -414,7 +403,7 @@ func (r *Run) applyUndoesItem(item *node) {
 	r.add(n)
 	r.activate(n)
 	n.state, n.started = api.Running, r.now
-	n.body = r.undoSteps(r.undoableIn(item))
+	n.body = r.undoSteps(undoableOf(item.did))
 	n.body.owner = n
 	r.touched = append(r.touched, n.body)
 }

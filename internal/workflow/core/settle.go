@@ -30,7 +30,7 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.state, n.out, n.outOK, n.failure = api.Succeeded, e.Out, false, nil
 		r.endTry(n, api.Succeeded, nil)
 		if n.undoes == nil && (n.task.Undo != nil || n.child != "") && !n.isEach {
-			r.completed = append(r.completed, n)
+			r.complete(n)
 		}
 	case FailedTask:
 		n.state, n.failure = api.Failed, e.Failure
@@ -48,6 +48,16 @@ func (r *Run) applyFinal(n *node, e *Event) {
 		n.undoes.undo = n.state
 	}
 	r.settle(n)
+}
+
+// complete notes that n did something that can be undone, also with the items of rollouts it lies in.
+func (r *Run) complete(n *node) {
+	r.completed = append(r.completed, n)
+	for o := n; o != nil; o = o.in.owner {
+		if o.in.roll != nil && !o.aside {
+			o.did = append(o.did, n)
+		}
+	}
 }
 
 // letGo forgets the places of n: all of them at its end, else those it does not keep while it waits.

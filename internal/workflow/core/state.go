@@ -68,6 +68,7 @@ type Run struct {
 
 	running int // nodes that are running calls
 	waiting int // nodes that wait
+	waits   waits
 	timers  timerHeap
 
 	timersSet int
@@ -113,22 +114,25 @@ type scope struct {
 
 // node is a task as it runs: a call, a group, an `each` or one item of it.
 type node struct {
-	task    *dag.Task
-	in      *scope
-	path    string
-	item    any
-	isItem  bool
-	isEach  bool
-	undoes  *node // the task that this one undoes
-	aside   bool  // it is no item, but stands beside those of a rollout: its checks, or the undo of an item
-	back    *node // the item that this one undoes, with all that is inside
-	goBack  bool  // of an item: it is to be undone as soon as it has ended
-	opened  int   // how often an each began from nothing
-	key     string
-	again   int // which time this is, where what was done the times before is no answer to it
-	state   api.State
-	unmet   int
-	blocker *node
+	task     *dag.Task
+	in       *scope
+	path     string
+	item     any
+	isItem   bool
+	isEach   bool
+	undoes   *node   // the task that this one undoes
+	aside    bool    // it is no item, but stands beside those of a rollout: its checks, or the undo of an item
+	back     *node   // the item that this one undoes, with all that is inside
+	goBack   bool    // of an item: it is to be undone as soon as it has ended
+	did      []*node // of an item of a rollout: what was completed in it, itself included
+	inWaits  bool    // in the list of those that wait, as far as that knows
+	inSignal string  // in the list of those that wait for this signal
+	opened   int     // how often an each began from nothing
+	key      string
+	again    int // which time this is, where what was done the times before is no answer to it
+	state    api.State
+	unmet    int
+	blocker  *node
 
 	attempt int
 	fails   int // failed attempts since the start or a person's retry
@@ -435,16 +439,15 @@ func (r *Run) limitReason() *api.Reason {
 // firstReason returns why the run waits: the reason of the waiting task that comes first. It is only
 // looked for when nothing runs.
 func (r *Run) firstReason() *api.Reason {
-	for _, n := range r.order {
-		if !n.dead && n.state == api.Waiting && n.reason != nil {
-			c := *n.reason
-			if c.Task == "" {
-				c.Task = n.path
-			}
-			return &c
-		}
+	n := r.waits.first()
+	if n == nil {
+		return nil
 	}
-	return nil
+	c := *n.reason
+	if c.Task == "" {
+		c.Task = n.path
+	}
+	return &c
 }
 
 func (r *Run) flags() {
