@@ -25,7 +25,7 @@ type Samples struct {
 	Many api.Run
 }
 
-// world is the systems that sample tasks call: /work answers at once, /hold only when the test ends,
+// world is the systems that sample tasks call: /work answers at once, /pace after 100 ms, /hold only when the test ends,
 // /broken never well.
 func world(t testing.TB) string {
 	done := make(chan struct{})
@@ -33,6 +33,13 @@ func world(t testing.TB) string {
 	mux.HandleFunc("/work", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"address": "10.20.4.31", "job": 5512, "for": %q}`, r.URL.Query().Get("for"))
+	})
+	mux.HandleFunc("/pace", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(100 * time.Millisecond): // a system that takes its time
+		case <-r.Context().Done():
+		}
+		fmt.Fprint(w, "{}")
 	})
 	mux.HandleFunc("/hold", func(_ http.ResponseWriter, r *http.Request) {
 		select {

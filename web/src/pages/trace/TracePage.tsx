@@ -4,6 +4,7 @@ import { ended } from '@/api/types'
 import { Empty, Facts, Id, LinkButton, Loaded, Page, StateChip, Tabs, Time, useCopyKey } from '@/kit'
 import { clock, duration, milliseconds, person } from '@/lib/format'
 import { now } from '@/lib/clock'
+import { useSteady } from '@/lib/steady'
 import { Link, setQuery, useQueryParam } from '@/lib/router'
 import { Actions } from './Actions'
 import { Detail } from './Detail'
@@ -58,7 +59,8 @@ function Whole({ id, kind, view, onOpen }: { id: string; kind: 'request' | 'run'
   const shownRun = useGet('/v1/namespaces/{namespace}/runs/{id}', { path: { id: run }, ...(at ? { query: { at } } : {}) }, { enabled: !!run })
   const own = rows.find((r) => r.id === id)
   const state = (own?.kind === 'request' ? own.state : q.data?.state) ?? view.state
-  const auto = useMemo(() => interesting(rows)?.id ?? mine, [rows, mine])
+  // Many tasks a second may begin and end: what is told about is held long enough to be read.
+  const auto = useSteady(useMemo(() => interesting(rows)?.id ?? mine, [rows, mine]), 1000)
   const selected = picked || (task ? `${id}/${task}` : auto)
   const row = rows.find((r) => r.id === selected) ?? rows.find((r) => r.run && `${r.run}/${r.task}` === selected)
   useCopyKey(id)
