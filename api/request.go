@@ -171,7 +171,9 @@ type ResourcePlan struct {
 	File       string `json:"file,omitempty"`
 	// Changes are the fields of the common format that would differ.
 	Changes []FieldChange `json:"changes"`
-	// Preview is what a trial run says, where the type declares one: a Terraform plan, an Ansible check.
+	// Trial is the workflow of the trial run that the type declares (actions.preview); empty where there is none.
+	Trial string `json:"trial,omitempty"`
+	// Preview is what the trial run said, where it was asked for: a Terraform plan, an Ansible check.
 	Preview *Preview `json:"preview,omitempty"`
 	// Expected is how long the workflow usually takes.
 	Expected *Expected `json:"expected,omitempty"`
@@ -179,7 +181,9 @@ type ResourcePlan struct {
 	Undo []string `json:"undo,omitempty"`
 }
 
-// Preview is the outcome of a trial run.
+// Preview is the outcome of a trial run. By convention its outputs are plan, as the task type terraform gives it
+// in a trial; check, as ansible does; and open, texts that say what it cannot know, which become Open of the plan
+// of the request. Others are shown as they are.
 type Preview struct {
 	Run     RunID           `json:"run,omitempty"`
 	State   State           `json:"state,omitempty"`

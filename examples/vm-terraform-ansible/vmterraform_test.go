@@ -19,8 +19,10 @@ import (
 
 	"github.com/vmware/govmomi"
 	"github.com/vmware/govmomi/find"
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
 
 	"tutti/api"
 	"tutti/errs"
@@ -396,6 +398,211 @@ func TestKilledDuringPlaybook(t *testing.T) {
 	if n := w.configured(t, "web-02"); n != 1 {
 		t.Errorf("the playbook ran %d times on the machine; want once", n)
 	}
+}
+
+// order is a request through the catalogue, for the simulator's inventory: its preset of the type replaces what
+// the handler places and how the machine is reached.
+func (w *world) order(t *testing.T) {
+	t.Helper()
+	text, err := fs.ReadFile(vmterraform.Files, "managed-vm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab := strings.NewReplacer(
+		`"CLUSTER_DEV"`, `"DC0_C0"`, `"SSD_DEV"`, `"LocalDS_0"`, `"datacenter": "DC1"`, `"datacenter": "DC0"`, `"network": spec["network"]`, `"network": "DC0_DVPG0"`,
+		`"address": hostname, "port": 22`, fmt.Sprintf(`"address": "127.0.0.1", "port": %d`, w.sshd.Port), `"files": "/etc/tutti"`, fmt.Sprintf(`"files": %q + "/" + spec["name"]`, w.sshd.Home),
+		`every: 1d, `, `every: 365d, `,
+	).Replace(string(text))
+	if _, err := sdk.Call(t.Context(), w.api, api.ApplyDefinitions, api.ApplyIn{Body: api.ApplyBody{Files: []api.SourceFile{{Name: "managed-vm.yaml", Text: lab}}}}); err != nil {
+		t.Fatalf("apply: %v %+v", err, errs.Public(err).Problems)
+	}
+}
+
+// preview is the plan of a request, with its trial run, which has to end well.
+func (w *world) preview(t *testing.T, body api.CreateRequestBody) (api.RequestPlan, trial) {
+	t.Helper()
+	p, err := sdk.Call(t.Context(), w.api, api.PlanRequest, api.PlanRequestIn{Preview: api.Duration(55 * time.Second), Body: body})
+	if err != nil {
+		t.Fatalf("plan: %v %+v", err, errs.Public(err).Problems)
+	}
+	r := p.Resources[0].Preview
+	if r == nil || r.Run == "" {
+		t.Fatalf("the plan has the preview %+v", r)
+	}
+	run := w.ended(t, r.Run) // on a slow machine it ends later than the plan waits
+	if run.State != api.Succeeded {
+		t.Fatalf("the trial run is %s: %+v", run.State, run.Failure)
+	}
+	var out trial
+	if err := json.Unmarshal(run.Outputs, &out); err != nil || out.Plan == nil {
+		t.Fatalf("the trial run gave %s, %v", run.Outputs, err)
+	}
+	return p, out
+}
+
+type trial struct {
+	Plan *struct {
+		Summary struct{ Add, Change, Destroy int }
+		Changes []struct {
+			Address, Action string
+			Attributes      []struct {
+				Path          string
+				Before, After any
+			}
+		}
+	}
+	Check *struct {
+		Summary struct{ Hosts, Changed int }
+		Changes []struct{ Host, Task, Diff string }
+	}
+	Open []string
+}
+
+func (w *world) ask(t *testing.T, body api.CreateRequestBody) api.Request {
+	t.Helper()
+	r, err := sdk.Call(t.Context(), w.api, api.CreateRequest, api.CreateRequestIn{Body: body})
+	if err != nil {
+		t.Fatalf("request: %v %+v", err, errs.Public(err).Problems)
+	}
+	until(t, "the request has its run", func() bool {
+		if r, err = sdk.Call(t.Context(), w.api, api.GetRequest, api.RequestIn{ID: string(r.ID)}); err != nil {
+			t.Fatal(err)
+		}
+		return r.Run != ""
+	})
+	return r
+}
+
+// done waits for a request, and answers what it asks for.
+func (w *world) done(t *testing.T, r api.Request) {
+	t.Helper()
+	w.decide(t, w.asked(t, r.Run), true)
+	until(t, "the request has ended", func() bool {
+		var err error
+		if r, err = sdk.Call(t.Context(), w.api, api.GetRequest, api.RequestIn{ID: string(r.ID)}); err != nil {
+			t.Fatal(err)
+		}
+		return r.State.Ended()
+	})
+	if r.State != api.Succeeded {
+		t.Fatalf("the request is %s: %+v", r.State, r.Failure)
+	}
+}
+
+// workspaces are those of Terraform on the server's machine.
+func (w *world) workspaces() int {
+	found, _ := filepath.Glob(filepath.Join(w.Data, "terraform", "default", "*"))
+	return len(found)
+}
+
+// The plan of a request shows what Terraform and Ansible would do, and does nothing of it; what drifts is
+// reported, and repaired where that is asked for.
+func TestPreviewAndDrift(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.order(t)
+	create := api.CreateRequestBody{Entry: "managed-vm", Params: json.RawMessage(`{"name": "web-03", "memory_gb": 1, "disk_gb": 20}`)}
+	p, out := w.preview(t, create)
+	if s := out.Plan.Summary; s.Add != 1 || s.Change+s.Destroy != 0 || len(out.Plan.Changes) != 1 || !strings.HasSuffix(out.Plan.Changes[0].Address, "vcenter_machine.this") {
+		t.Errorf("the plan is %+v; want one machine to add", out.Plan)
+	}
+	if out.Check != nil || len(out.Open) == 0 || p.Resources[0].Preview.State == api.Succeeded && !slices.Contains(p.Open, out.Open[0]) {
+		t.Errorf("check %+v, open %q, of the plan %q; want it said that nothing can be checked on a machine to be made", out.Check, out.Open, p.Open)
+	}
+	if len(p.Resources[0].Changes) == 0 || len(p.Resources[0].Undo) == 0 && len(p.Steps) == 0 || p.Resources[0].File == "" {
+		t.Errorf("the plan of the request is %+v", p.Resources[0])
+	}
+	if got, n := w.machines(t), w.workspaces(); len(got) != 0 || n != 0 || w.programs("apply") != 0 || w.playbooks() != 0 {
+		t.Errorf("after the trial: machines %v, %d workspaces, %d applies, %d playbooks; want nothing", got, n, w.programs("apply"), w.playbooks())
+	}
+
+	w.done(t, w.ask(t, create))
+	until(t, "the machine is in the history", func() bool {
+		_, err := sdk.Call(t.Context(), w.api, api.GetResource, api.ResourceIn{Type: "managed-vm", Name: "web-03"})
+		return err == nil
+	})
+	modify := api.CreateRequestBody{Action: api.ActionModify, Type: "managed-vm", Name: "web-03", Params: json.RawMessage(`{"cpu": 4}`)}
+	_, out = w.preview(t, modify)
+	if s := out.Plan.Summary; s.Change != 1 || s.Add+s.Destroy != 0 {
+		t.Errorf("the plan of a change is %+v; want one machine to change", out.Plan)
+	}
+	if out.Check == nil || out.Check.Summary.Changed != 1 || !slices.ContainsFunc(out.Check.Changes, func(c struct{ Host, Task, Diff string }) bool { return strings.Contains(c.Diff, `"cpu": 4`) }) {
+		t.Errorf("the check is %+v; want the change of its file", out.Check)
+	}
+	if n := w.programs("apply"); n != 1 || w.configured(t, "web-03") != 1 {
+		t.Errorf("after the trial of a change %d applies, configured %d times; want 1 and 1", n, w.configured(t, "web-03"))
+	}
+
+	w.drift(t, "web-03", 8)
+	machines := w.resources(t)
+	look := w.ended(t, w.runOf(t, "vm.drift", machines).ID)
+	if s := string(look.Outputs); look.State != api.Succeeded || !strings.Contains(s, `"name":"web-03"`) || !strings.Contains(s, `"as_ordered"`) && !strings.Contains(s, `"plan"`) {
+		t.Errorf("the report of drift is %s %+v: %s", look.State, look.Failure, s)
+	}
+	if n := w.programs("apply"); n != 1 {
+		t.Errorf("the report applied something: %d applies", n)
+	}
+	var in map[string]any
+	if err := json.Unmarshal(machines, &in); err != nil {
+		t.Fatal(err)
+	}
+	in["ask"] = "destroys"
+	repair, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.ended(t, w.runOf(t, "vm.converge", repair).ID); r.State != api.Succeeded || w.programs("apply") != 2 {
+		t.Errorf("the repair is %s: %+v, %d applies; want one more", r.State, r.Failure, w.programs("apply"))
+	}
+	look = w.ended(t, w.runOf(t, "vm.drift", machines).ID)
+	if s := string(look.Outputs); look.State != api.Succeeded || !strings.Contains(s, `"machines":[]`) {
+		t.Errorf("the report after the repair is %s %+v: %s", look.State, look.Failure, s)
+	}
+
+	remove := api.CreateRequestBody{Action: api.ActionDelete, Type: "managed-vm", Name: "web-03"}
+	if _, out = w.preview(t, remove); out.Plan.Summary.Destroy != 1 {
+		t.Errorf("the plan of the deletion is %+v; want one machine to destroy", out.Plan)
+	}
+	w.done(t, w.ask(t, remove))
+	if got := w.machines(t); len(got) != 0 {
+		t.Errorf("after the deletion the vCenter has %v", got)
+	}
+}
+
+// drift gives a machine another number of CPUs behind everybody's back.
+func (w *world) drift(t *testing.T, name string, cpu int32) {
+	t.Helper()
+	c, err := govmomi.NewClient(t.Context(), w.vcenter, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Logout(context.Background()) }()
+	vms, err := find.NewFinder(c.Client).VirtualMachineList(t.Context(), "/...")
+	at := slices.IndexFunc(vms, func(vm *object.VirtualMachine) bool { return vm.Name() == name })
+	if err != nil || at < 0 {
+		t.Fatalf("machines %v, %v", vms, err)
+	}
+	task, err := vms[at].Reconfigure(t.Context(), types.VirtualMachineConfigSpec{NumCPUs: cpu})
+	if err == nil {
+		err = task.Wait(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// resources are the inputs that converge gives.
+func (w *world) resources(t *testing.T) json.RawMessage {
+	t.Helper()
+	r, err := sdk.Call(t.Context(), w.api, api.GetResource, api.ResourceIn{Type: "managed-vm", Name: "web-03"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(map[string]any{"machines": []any{map[string]any{"name": r.Name, "spec": r.Spec, "outputs": r.Outputs, "source": r.Source}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // A plan that is not approved changes nothing.

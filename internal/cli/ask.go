@@ -199,10 +199,10 @@ func (l *line) requestPlan() *cobra.Command {
 		}
 		return l.printPlan(plan)
 	})
-	cmd.Example = "  tutti request plan vm -p name=web-dev-07\n  tutti request plan -f twenty.yaml --preview 20s"
+	cmd.Example = "  tutti request plan vm -p name=web-dev-07\n  tutti request plan -f twenty.yaml --preview 50s"
 	g.flags(l, cmd)
 	fileFlags(cmd, &file, &ttl, &body)
-	cmd.Flags().StringVar(&trial, "preview", "", "have the types' trial runs made, such as a Terraform plan, and wait so long for them")
+	cmd.Flags().StringVar(&trial, "preview", "", "have the types' trial runs made, such as a Terraform plan, and wait so long for them, 60s at most")
 	cmd.ValidArgsFunction = l.complete(l.entryNames)
 	return cmd
 }
@@ -223,7 +223,9 @@ func (l *line) printPlan(plan api.RequestPlan) error {
 			}
 		}
 		if t := r.Preview; t != nil {
-			l.note("      trial run %s is %s  %s%s", t.Run, t.State, t.Failure, output.Clean(string(t.Outputs)))
+			for _, line := range trialLines(*t) {
+				l.note("      %s", line)
+			}
 		}
 	}
 	cols := []output.Column[api.PlanStep]{

@@ -220,7 +220,8 @@ func (s *Service) start(ctx context.Context, d api.Definition, r rule, due time.
 	}}, nil
 }
 
-// resources are those of a type, by name: name, spec and outputs of each.
+// resources are those of a type, by name: name, spec, outputs and source of each, which is null where its type
+// keeps no files.
 func (s *Service) resources(ctx context.Context, d api.Definition) ([]any, error) {
 	in := api.ListResourcesIn{NS: api.NS{Namespace: d.Namespace}, Paging: api.Paging{Limit: pageSize}, Type: d.Name}
 	var names []string
@@ -248,7 +249,11 @@ func (s *Service) resources(ctx context.Context, d api.Definition) ([]any, error
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, map[string]any{"name": name, "spec": plain(r.Spec), "outputs": plain(r.Outputs)})
+		of := map[string]any{"name": name, "spec": plain(r.Spec), "outputs": plain(r.Outputs), "source": nil}
+		if f := r.Source; f != nil {
+			of["source"] = map[string]any{"repository": f.Repository, "url": f.URL, "commit": f.Commit, "path": f.Path}
+		}
+		out = append(out, of)
 	}
 	return out, nil
 }

@@ -158,7 +158,7 @@ func TestInputs(t *testing.T) {
 	t.Parallel()
 	for doc, want := range map[string]string{
 		`{"converge": {"every": "1d", "workflow": "w", "inputs": {"names": "${{ map(resources, #.name) }}", "when": "${{ due }}", "of": "${{ resource.type }}"}}}`: `{"names":["a"],"of":"vm","when":"2026-11-28T00:00:00Z"}`,
-		`{"converge": {"every": "1d", "workflow": "w"}}`: `{"resources":[{"name":"a","outputs":null,"spec":{}}]}`,
+		`{"converge": {"every": "1d", "workflow": "w"}}`: `{"resources":[{"name":"a","outputs":null,"source":null,"spec":{}}]}`,
 	} {
 		w := newWorld(t, store.Config{Dir: t.TempDir()})
 		w.doc, w.resources = doc, map[string]string{"a": "{}"}

@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -65,7 +66,7 @@ func (s *Service) plan(ctx context.Context, in api.PlanRequestIn) (out api.Reque
 // planOf is what a request would do to one resource.
 func planOf(x resolved, w api.WorkflowPlan) api.ResourcePlan {
 	p := api.ResourcePlan{Entry: x.Entry, Type: x.Type, Name: x.Name, Action: x.Action, Base: x.Base, Spec: x.Spec, Workflow: x.Workflow, Version: w.Version,
-		TTL: x.ask.TTL, Repository: x.Repository, File: x.Path, Changes: x.Changes, Expected: w.Expected}
+		TTL: x.ask.TTL, Repository: x.Repository, File: x.Path, Changes: x.Changes, Trial: x.Preview, Expected: w.Expected}
 	if p.Changes == nil {
 		p.Changes = []api.FieldChange{}
 	}
@@ -105,6 +106,20 @@ func (s *Service) tryOut(ctx context.Context, in api.PlanRequestIn, until time.T
 	_ = g.Wait() // none of them returns an error
 }
 
+// maxTold bounds what one trial run may say that it cannot say.
+const maxTold = 20
+
+// told is what a trial run says that nobody can say before it runs: its output open, a list of texts.
+func told(outputs json.RawMessage) []string {
+	var out struct {
+		Open []string `json:"open"`
+	}
+	if json.Unmarshal(outputs, &out) != nil {
+		return nil
+	}
+	return out.Open[:min(len(out.Open), maxTold)]
+}
+
 // unknown says in words what cannot be said before it runs.
 func unknown(all []resolved, plan api.RequestPlan) (out []string) {
 	say := func(format string, args ...any) {
@@ -117,12 +132,18 @@ func unknown(all []resolved, plan api.RequestPlan) (out []string) {
 		switch {
 		case x.Preview == "":
 			say("what %s does to the systems themselves: %s declares no trial run (actions.preview)", x.Workflow, x.Type)
+		case p.Preview == nil && i >= maxTrials:
+			say("what %s does to the systems themselves: trial runs are made for the first %d resources", x.Workflow, maxTrials)
 		case p.Preview == nil:
-			say("what %s does to the systems themselves, until its trial run is made: --preview 20s", x.Workflow)
+			say("what %s does to the systems themselves, until its trial run is made: --preview 50s", x.Workflow)
 		case !p.Preview.State.Ended():
-			say("what %s does to the systems themselves: the trial run %s has not ended yet", x.Workflow, p.Preview.Run)
+			say("what %s does to the systems themselves: the trial run %s has not ended yet (tutti run show %[2]s)", x.Workflow, p.Preview.Run)
 		case p.Preview.State != api.Succeeded:
 			say("what %s does to the systems themselves: its trial run %s: %s", x.Workflow, p.Preview.State, p.Preview.Failure)
+		default:
+			for _, text := range told(p.Preview.Outputs) {
+				say("%s", clip(text, 500))
+			}
 		}
 		if p.Expected == nil {
 			say("how long %s takes: it has not succeeded yet", x.Workflow)

@@ -24,7 +24,7 @@ import (
 
 // world is the service with stand-ins for its neighbours.
 type world struct {
-	*testing.T
+	testing.TB
 	*Service
 	bus      *bus.Bus
 	db       *store.DB
@@ -37,9 +37,9 @@ type world struct {
 	down    bool                   // whether request.get is
 }
 
-func newWorld(t *testing.T, c store.Config) *world {
+func newWorld(t testing.TB, c store.Config) *world {
 	t.Helper()
-	w := &world{T: t, bus: bus.New(&membus.Bus{}, []byte("a key for tests"), api.Allow), defs: map[[2]string]api.Definition{}, details: map[string]api.Request{}}
+	w := &world{TB: t, bus: bus.New(&membus.Bus{}, []byte("a key for tests"), api.Allow), defs: map[[2]string]api.Definition{}, details: map[string]api.Request{}}
 	w.db = w.open(c, "resource", Migrations)
 	d := service.Deps{Name: "resource", DB: w.db, Bus: w.bus, Log: slog.New(slog.DiscardHandler)}
 	s, err := New(Config{Dir: t.TempDir()})(d)

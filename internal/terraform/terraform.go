@@ -110,6 +110,9 @@ type PlanIn struct {
 	Message string
 	// Destroy plans to destroy all; RefreshOnly only looks what changed in the world.
 	Destroy, RefreshOnly bool
+	// Trial says that the plan is for looking at alone and is never applied: it holds up nothing, and discards
+	// no plan that waits.
+	Trial bool
 	// Owner is who holds the workspace meanwhile, for people who find it locked.
 	Owner Owner
 }

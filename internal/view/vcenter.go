@@ -168,14 +168,26 @@ func (in *inventory) datacenter(ctx context.Context, dc thing, out *api.ViewCont
 		}
 		out.Storage = append(out.Storage, v)
 	}
-	nets, err := in.list(ctx, dc.ref, []string{"Network"}, "name")
+	nets, err := in.list(ctx, dc.ref, []string{"Network"}, "name", "tag")
 	if err != nil {
 		return err
 	}
 	for _, n := range nets {
+		if uplink(n) {
+			continue
+		}
 		out.Networks = append(out.Networks, api.ViewNetwork{Name: n.name(), Datacenter: dc.name(), Clusters: sorted(reach[n.ref])})
 	}
 	return nil
+}
+
+// uplinkTag is what vCenter marks the port groups with that connect a distributed switch to the hosts' own
+// network cards: no machine can be in one.
+const uplinkTag = "SYSTEM/DVS.UPLINKPG"
+
+func uplink(n thing) bool {
+	tags, _ := n.props["tag"].(types.ArrayOfTag)
+	return slices.ContainsFunc(tags.Tag, func(t types.Tag) bool { return t.Key == uplinkTag })
 }
 
 // summaryOf reads the property summary of a cluster, which comes as a value or as a pointer.

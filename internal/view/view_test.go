@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
 
 	"tutti/api"
 	"tutti/bus"
@@ -112,6 +113,11 @@ func vcsim(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Remove)
+	for _, e := range m.Map().All("DistributedVirtualPortgroup") { // as a vCenter does
+		if pg := e.(*simulator.DistributedVirtualPortgroup); strings.Contains(pg.Name, "DVUplinks") {
+			pg.Tag = []types.Tag{{Key: "SYSTEM/DVS.UPLINKPG"}}
+		}
+	}
 	m.Service.Listen = &url.URL{User: url.UserPassword("reader", "a-password-of-reader")}
 	s := m.Service.NewServer()
 	t.Cleanup(s.Close)
@@ -137,6 +143,9 @@ func TestVCenter(t *testing.T) {
 			v, err := api.RefreshView.Call(w.as(api.Operator), w.bus, at)
 			if err != nil || v.Failure != "" || v.Clusters != 2 || v.Storage != 2 || v.Networks < 2 || v.At.IsZero() {
 				t.Fatalf("refresh = %+v, %v", v, err)
+			}
+			if slices.ContainsFunc(v.Content.Networks, func(n api.ViewNetwork) bool { return strings.Contains(n.Name, "DVUplinks") }) {
+				t.Errorf("the networks are %+v; want none that are uplinks", v.Content.Networks)
 			}
 			c := v.Content.Clusters[0]
 			if c.Name != "DC0_C0" || c.Datacenter != "DC0" || c.Hosts != 3 || c.Cores == 0 || c.MemoryMB == 0 {

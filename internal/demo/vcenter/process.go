@@ -22,6 +22,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 // orders is what the process reads from its stdin, as one line of JSON.
@@ -160,6 +161,11 @@ func model(ctx context.Context, o orders) (*simulator.Model, http.Handler, error
 	}
 	if err := addStores(ctx, client, filepath.Join(o.Dir, "tmp")); err != nil {
 		return nil, nil, err
+	}
+	for _, e := range m.Map().All("DistributedVirtualPortgroup") { // as a vCenter marks them, so that nobody puts a machine there
+		if pg, ok := e.(*simulator.DistributedVirtualPortgroup); ok && strings.Contains(pg.Name, "DVUplinks") {
+			pg.Tag = []types.Tag{{Key: "SYSTEM/DVS.UPLINKPG"}}
+		}
 	}
 	strict(m.Map())
 	if s.Listen, err = url.Parse(o.URL); err != nil {

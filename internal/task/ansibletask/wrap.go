@@ -22,6 +22,7 @@ type Wrapper struct {
 	Hosts   *ansible.FromResources `json:"hosts,omitempty" doc:"How resources become hosts of the inventory; without it a file is none, and each of a folder is one by its name"`
 	Project Project                `json:"project,omitempty" doc:"Where the playbook is; by default the top of the resource's repository, at the same commit. For local"`
 	Approve *Ask                   `json:"approve,omitempty" doc:"Have what the playbook would change checked and approved first; without it the playbook runs at once"`
+	Trial   bool                   `json:"trial,omitempty" doc:"Only check, and give what the playbook would change: nothing is asked, and nothing runs"`
 	Undo    *Undo                  `json:"undo,omitempty" doc:"What takes back what the playbook did, also where it did but half of it"`
 }
 
@@ -39,7 +40,7 @@ type wrapper struct {
 func (d Deps) wrapper() sdk.TaskType {
 	return wrapper{define(api.TaskType{Name: "ansible", Title: "Configure a resource with Ansible", Reattach: true,
 		Doc: "Reads a resource's file, or a folder of them, at exactly one commit, makes extra variables and an inventory of them, and runs a playbook as tasks of its own: inputs, check, approval, playbook. " +
-			"It gives hosts, changed, values, digest and commit. Its undo runs another playbook."},
+			"It gives hosts, changed, values, digest and commit; a trial gives check instead of values. Its undo runs another playbook."},
 		func(ctx context.Context, t *sdk.Task, in Wrapper) (Wrapper, error) {
 			// Everything that can be wrong with the resource is found here, before anything is done.
 			_, err := d.make(ctx, t, in.making())
@@ -67,9 +68,15 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 	if err := json.Unmarshal(task.WithoutNulls(t.With), &in); err != nil {
 		return sdk.Result{}, errs.New(errs.Invalid, "input of %s: %w", t.Task, err)
 	}
+	if in.Trial {
+		in.Approve, in.Undo = nil, nil
+	}
 	tasks, err := in.tasks(t)
 	if err != nil {
 		return sdk.Result{}, err
+	}
+	if in.Trial {
+		return in.trial(tasks), nil
 	}
 	outputs := outputsOf("play")
 	delete(outputs, "changes")
@@ -79,6 +86,20 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 	}
 	through["commit"] = in.Commit
 	return sdk.Expand(map[string]any{"steps": map[string]any{"title": "Ansible: " + task.Literal(in.Playbook+in.Template), "tasks": tasks, "outputs": outputs}}, through), nil
+}
+
+// trial ends with the check.
+func (in Wrapper) trial(tasks map[string]any) sdk.Result {
+	check := tasks["play"].(map[string]any)
+	check["use"] = "ansible.check"
+	delete(check, "needs")
+	return sdk.Expand(map[string]any{"steps": map[string]any{
+		"title": "Ansible check: " + task.Literal(in.Playbook+in.Template), "tasks": map[string]any{"inputs": tasks["inputs"], "check": check},
+		"outputs": map[string]any{"check": "${{ tasks.check.out }}"},
+	}}, map[string]any{
+		"check": "${{ tasks.steps.out.check }}", "hosts": "${{ tasks.steps.out.check.hosts }}", "changed": "${{ tasks.steps.out.check.changed }}",
+		"summary": "${{ tasks.steps.out.check.summary }}", "digest": "${{ tasks.steps.out.check.digest }}", "job": "${{ tasks.steps.out.check.job }}", "commit": in.Commit,
+	})
 }
 
 // tasks are the single calls.

@@ -14,6 +14,8 @@ type Plan struct {
 	Config      string `json:"config" doc:"ID of the configuration, from terraform.upload" minLength:"1" maxLength:"200"`
 	Destroy     bool   `json:"destroy,omitempty" doc:"Plan to destroy everything"`
 	RefreshOnly bool   `json:"refreshOnly,omitempty" doc:"Only look what changed in the world (drift)"`
+	Trial       bool   `json:"trial,omitempty" doc:"The plan is for looking at alone and cannot be applied; at HCP Terraform a plan-only run"`
+	Forget      bool   `json:"forget,omitempty" doc:"Remove the workspace after a trial where it manages nothing: for one that was made for the trial"`
 }
 
 // PlanOut is what terraform.plan gives: the plan, and the run it belongs to.
@@ -48,6 +50,9 @@ func (d Deps) plan() sdk.TaskType {
 				return PlanOut{}, err
 			}
 			run, p, err := planned(ctx, t, driver, in, t.Key)
+			if err == nil && in.Trial && in.Forget && p.Fresh {
+				err = driver.Remove(ctx, in.Workspace)
+			}
 			return planOut(run, p), err
 		})
 }
@@ -56,7 +61,7 @@ func (d Deps) plan() sdk.TaskType {
 func planned(ctx context.Context, t *sdk.Task, driver terraform.Driver, in Plan, key string) (string, terraform.Plan, error) {
 	run, err := driver.StartPlan(ctx, terraform.PlanIn{
 		Workspace: in.Workspace, Config: in.Config, Key: key, Message: message(t, "plans"),
-		Destroy: in.Destroy, RefreshOnly: in.RefreshOnly, Owner: owner(t),
+		Destroy: in.Destroy, RefreshOnly: in.RefreshOnly, Trial: in.Trial, Owner: owner(t),
 	})
 	if err != nil {
 		return "", terraform.Plan{}, err

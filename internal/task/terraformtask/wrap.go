@@ -24,6 +24,7 @@ type Wrapper struct {
 	Environment map[string]string          `json:"environment,omitempty" doc:"Environment of the providers; for what is secret give ${{ secrets.NAME }} and nothing else" maxProperties:"200"`
 	Approve     *Ask                       `json:"approve,omitempty" doc:"Who approves the plan, and when; by default approvers, where it has changes"`
 	Destroy     bool                       `json:"destroy,omitempty" doc:"Destroy the resource instead of making it"`
+	Trial       bool                       `json:"trial,omitempty" doc:"Only plan, and give the plan: nothing is asked and nothing is applied"`
 	Timeout     api.Duration               `json:"timeout,omitempty" doc:"How long a plan or an apply may take; by default 2h"`
 }
 
@@ -35,7 +36,7 @@ type wrapper struct {
 func (d Deps) wrapper() sdk.TaskType {
 	return wrapper{define(api.TaskType{Name: "terraform", Title: "Make a resource with Terraform", Reattach: true,
 		Doc: "Reads a resource's file at exactly one commit, makes a Terraform configuration of it and a module, and runs it as tasks of its own: workspace, variables, upload, plan, approval, apply, outputs. " +
-			"It gives values (the outputs), changed, run, digest and commit. Its undo destroys what it made, unless the workspace had resources before."},
+			"It gives values (the outputs), changed, run, digest and commit; a trial gives plan instead of values. Its undo destroys what it made, unless the workspace had resources before."},
 		func(ctx context.Context, t *sdk.Task, in Wrapper) (Wrapper, error) {
 			// Everything that can be wrong with the resource is found here, before anything is done.
 			_, err := d.make(ctx, t, in.making())
@@ -67,9 +68,12 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 	if err != nil {
 		return sdk.Result{}, err
 	}
+	if in.Trial {
+		return in.trial(t, tasks), nil
+	}
 	return sdk.Expand(map[string]any{"steps": map[string]any{
 		"title": "Terraform in workspace " + task.Literal(in.Workspace),
-		"limit": map[string]any{"key": "terraform/" + task.Literal(t.Namespace+"/"+in.Backend.Driver+"/"+in.Workspace)},
+		"limit": in.limit(t),
 		"tasks": tasks,
 		"outputs": map[string]any{
 			"values": "${{ tasks.output.out.values }}", "changed": "${{ tasks.plan.out.has_changes }}", "run": "${{ tasks.plan.out.run }}",
@@ -79,6 +83,29 @@ func (w wrapper) Do(ctx context.Context, t *sdk.Task) (sdk.Result, error) {
 		"values": "${{ tasks.steps.out.values }}", "changed": "${{ tasks.steps.out.changed }}", "run": "${{ tasks.steps.out.run }}", "digest": "${{ tasks.steps.out.digest }}",
 		"workspace": "${{ tasks.steps.out.workspace }}", "resources": "${{ tasks.steps.out.resources }}", "commit": in.Commit,
 	}), nil
+}
+
+// trial ends with the plan. A workspace that it had to make goes again.
+func (in Wrapper) trial(t *sdk.Task, tasks map[string]any) sdk.Result {
+	for _, name := range []string{"apply", "approve", "output"} {
+		delete(tasks, name)
+	}
+	plan := tasks["plan"].(map[string]any)
+	delete(plan, "undo")
+	with := plan["with"].(map[string]any)
+	with["trial"], with["forget"] = true, "${{ tasks.workspace.out.created }}"
+	return sdk.Expand(map[string]any{"steps": map[string]any{
+		"title": "Terraform plan in workspace " + task.Literal(in.Workspace), "limit": in.limit(t), "tasks": tasks,
+		"outputs": map[string]any{"plan": "${{ tasks.plan.out }}"},
+	}}, map[string]any{
+		"plan": "${{ tasks.steps.out.plan }}", "changed": "${{ tasks.steps.out.plan.has_changes }}", "digest": "${{ tasks.steps.out.plan.digest }}",
+		"run": "${{ tasks.steps.out.plan.run }}", "workspace": task.Literal(in.Workspace), "commit": in.Commit,
+	})
+}
+
+// limit lets one at a time into a workspace.
+func (in Wrapper) limit(t *sdk.Task) map[string]any {
+	return map[string]any{"key": "terraform/" + task.Literal(t.Namespace+"/"+in.Backend.Driver+"/"+in.Workspace)}
 }
 
 // tasks are the single calls.

@@ -78,7 +78,7 @@ const patience = 4 * time.Minute
 // Run runs the suite. open returns a driver on a place of its own.
 func Run(t *testing.T, open func(t *testing.T) terraform.Driver) {
 	for name, f := range map[string]func(*testing.T, world){
-		"life": life, "errors": broken, "stale": stale, "attach": attach, "cancel": cancelled, "half": half, "missing": missing,
+		"life": life, "errors": broken, "stale": stale, "attach": attach, "cancel": cancelled, "half": half, "missing": missing, "trial": trial,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -329,6 +329,23 @@ func stale(t *testing.T, w world) {
 	}
 	_, err := w.apply(t, first)
 	Fails(t, err, terraform.FailStale, false)
+}
+
+// A trial leaves the plan alone that waits to be applied.
+func trial(t *testing.T, w world) {
+	id := w.ready(t, Config(`resource "terraform_data" "a" { input = "1" }`))
+	first := w.start(t, id, "first")
+	w.planned(t, first)
+	h, err := w.StartPlan(t.Context(), terraform.PlanIn{Workspace: w.name, Config: id, Key: "trial", Message: "test trial", Trial: true, Owner: terraform.Owner{Run: "run_test", Task: "trial"}})
+	if err != nil {
+		t.Fatalf("StartPlan of a trial = %v", err)
+	}
+	if p := w.planned(t, h); p.Summary.Add != 1 || !p.Fresh {
+		t.Errorf("the plan of the trial is %+v; want one resource to add", p)
+	}
+	if _, err := w.apply(t, first); err != nil {
+		t.Errorf("the plan that waited cannot be applied after a trial: %v", err)
+	}
 }
 
 const slowConfig = `

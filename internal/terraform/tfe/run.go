@@ -53,7 +53,7 @@ func (d *driver) StartPlan(ctx context.Context, in terraform.PlanIn) (string, er
 		}
 	}
 	for _, r := range list.Items {
-		if strings.Contains(r.Message, "[tutti:") && slices.Contains(waits, r.Status) && r.Actions != nil && r.Actions.IsDiscardable {
+		if !in.Trial && strings.Contains(r.Message, "[tutti:") && slices.Contains(waits, r.Status) && r.Actions != nil && r.Actions.IsDiscardable {
 			if err := c.Runs.Discard(ctx, r.ID, api.RunDiscardOptions{Comment: api.String("Superseded by another run of Tutti")}); err != nil && d.status() != http.StatusConflict {
 				return "", d.failure("discard run "+r.ID, err)
 			}
@@ -61,7 +61,7 @@ func (d *driver) StartPlan(ctx context.Context, in terraform.PlanIn) (string, er
 	}
 	r, err := c.Runs.Create(ctx, api.RunCreateOptions{
 		Workspace: w, ConfigurationVersion: &api.ConfigurationVersion{ID: in.Config}, Message: api.String(in.Message + " " + tag),
-		IsDestroy: &in.Destroy, RefreshOnly: &in.RefreshOnly, AutoApply: api.Bool(false),
+		IsDestroy: &in.Destroy, RefreshOnly: &in.RefreshOnly, PlanOnly: &in.Trial, AutoApply: api.Bool(false),
 	})
 	if err != nil {
 		return "", d.failure("begin a run in workspace "+in.Workspace, err)

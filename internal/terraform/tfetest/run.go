@@ -15,19 +15,19 @@ import (
 
 // run is one run. All but its logs is guarded by the server.
 type run struct {
-	s                *Server
-	id, message      string
-	status           string
-	space            *workspace
-	config           *config
-	destroy, refresh bool
-	dir              string
-	applies          int
-	add, change, del int
-	plan             []byte // as JSON
-	logs             map[string]*logFile
-	cmd              *exec.Cmd
-	stopped          bool
+	s                      *Server
+	id, message            string
+	status                 string
+	space                  *workspace
+	config                 *config
+	destroy, refresh, only bool
+	dir                    string
+	applies                int
+	add, change, del       int
+	plan                   []byte // as JSON
+	logs                   map[string]*logFile
+	cmd                    *exec.Cmd
+	stopped                bool
 }
 
 // logFile is a log as the API gives it: framed, and growing.
@@ -92,7 +92,7 @@ func (s *Server) newRun(_ *http.Request, in attributes) (any, error) {
 	if c.status != "uploaded" {
 		return nil, fail{422, "the configuration version is not uploaded"}
 	}
-	r := &run{s: s, id: s.id("run"), message: in.text("message"), status: "pending", space: w, config: c, destroy: in.flag("is-destroy"), refresh: in.flag("refresh-only"),
+	r := &run{s: s, id: s.id("run"), message: in.text("message"), status: "pending", space: w, config: c, destroy: in.flag("is-destroy"), refresh: in.flag("refresh-only"), only: in.flag("plan-only"),
 		dir: s.t.TempDir(), logs: map[string]*logFile{"plan": {}, "apply": {}}}
 	for _, l := range r.logs {
 		l.b.WriteByte(2)
@@ -105,7 +105,13 @@ func (s *Server) newRun(_ *http.Request, in attributes) (any, error) {
 // next begins the oldest run that waits, where none is under way.
 func (s *Server) next(w *workspace) {
 	for _, r := range w.runs {
-		if over[r.status] {
+		if r.only && r.status == "pending" { // it waits for nobody, and nobody for it
+			r.status = "planning"
+			s.working.Go(r.planning)
+		}
+	}
+	for _, r := range w.runs {
+		if over[r.status] || r.only {
 			continue
 		}
 		if r.status == "pending" {
@@ -205,7 +211,7 @@ func (r *run) planning() {
 		default:
 			r.plan = plan
 			r.count(log)
-			if r.status = "planned"; !bytes.Contains(plan, []byte(`"create"`)) && !bytes.Contains(plan, []byte(`"update"`)) && !bytes.Contains(plan, []byte(`"delete"`)) {
+			if r.status = "planned"; r.only || !bytes.Contains(plan, []byte(`"create"`)) && !bytes.Contains(plan, []byte(`"update"`)) && !bytes.Contains(plan, []byte(`"delete"`)) {
 				r.status = "planned_and_finished"
 			}
 		}

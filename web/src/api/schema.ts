@@ -2759,6 +2759,7 @@ export interface components {
             preview?: components["schemas"]["Preview"];
             repository?: string;
             spec?: unknown;
+            trial?: string;
             ttl?: string;
             type: string;
             undo?: string[] | null;

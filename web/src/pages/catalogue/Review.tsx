@@ -1,5 +1,7 @@
 import type { Schemas } from '@/api/client'
-import { Json, Tag } from '@/kit'
+import { useAction } from '@/api/hooks'
+import { Button, ErrorBox, Json, Tag } from '@/kit'
+import { Trial } from '@/views/Trial'
 import { label, nameOf, ordered } from '@/views/form/model'
 import type { Schema } from '@/views/schema'
 
@@ -33,20 +35,51 @@ export function Review({ plan, entry, params }: { plan: Schemas['RequestPlan']; 
           ))}
         </ol>
       </section>
-      {(plan.open ?? []).length > 0 && (
+      <TryOut plan={plan} entry={entry.name} params={params} />
+      <details>
+        <summary>The resource in full, as every later step reads it</summary>
+        <Json value={plan.spec} label="Resource" />
+      </details>
+    </>
+  )
+}
+
+/** TryOut has the trial runs made on demand, and says what even they cannot tell. */
+function TryOut({ plan, entry, params }: { plan: Schemas['RequestPlan']; entry: string; params: Record<string, unknown> }) {
+  const attempt = useAction('/v1/namespaces/{namespace}/requests/plan', { quiet: true })
+  const tried = attempt.data as Schemas['RequestPlan'] | undefined
+  const open = (tried ?? plan).open ?? []
+  const offered = (plan.resources ?? []).some((r) => r.trial)
+  const all = (tried?.resources ?? []).filter((r) => r.preview)
+  return (
+    <>
+      {offered && (
+        <section className="stack wide" aria-label="Trial run">
+          <h3>What it does to the systems themselves</h3>
+          {all.length === 0 && (
+            <p>
+              <Button perm="run.start" busy={attempt.isPending} onClick={() => attempt.mutate({ query: { preview: '50s' }, body: { entry, params } })}>
+                Try it out
+              </Button>{' '}
+              <span className="dim">A trial run plans and checks, and changes nothing. It may take a minute.</span>
+            </p>
+          )}
+          {attempt.error && <ErrorBox error={attempt.error} what="It could not be tried out" />}
+          {all.map((r) => (
+            <Trial key={r.name} trial={r.preview!} />
+          ))}
+        </section>
+      )}
+      {open.length > 0 && (
         <section className="stack wide" aria-label="Open">
           <h3>What nobody can say before it runs</h3>
           <ul>
-            {(plan.open ?? []).map((text) => (
+            {open.map((text) => (
               <li key={text}>{text}</li>
             ))}
           </ul>
         </section>
       )}
-      <details>
-        <summary>The resource in full, as every later step reads it</summary>
-        <Json value={plan.spec} label="Resource" />
-      </details>
     </>
   )
 }
