@@ -1,10 +1,8 @@
-import { Id, Json, StateChip } from '@/kit'
 import type { Schemas } from '@/api/client'
+import { Id, Json, StateChip } from '@/kit'
+import { planOf } from './terraform/model'
+import { PlanView } from './terraform/PlanView'
 
-interface TerraformPlan {
-  summary: { add: number; change: number; destroy: number; drifted?: number }
-  changes: { address: string; action: string; attributes?: { path: string; before?: unknown; after?: unknown; unknown?: boolean; sensitive?: boolean }[] }[]
-}
 interface AnsibleCheck {
   summary: { hosts: number; changed: number; failed: number; unreachable: number }
   changes: { host: string; task: string; diff?: string }[]
@@ -12,51 +10,19 @@ interface AnsibleCheck {
 
 /** Trial is what a trial run says: a Terraform plan and an Ansible check for what they are, anything else as JSON. */
 export function Trial({ trial: t }: { trial: Schemas['Preview'] }) {
-  const out = (t.outputs ?? {}) as { plan?: TerraformPlan | null; check?: AnsibleCheck | null }
-  const known = out.plan?.summary || out.check?.summary
+  const out = (t.outputs ?? {}) as { plan?: unknown; check?: AnsibleCheck | null }
+  const plan = planOf(out.plan)
+  const known = plan || out.check?.summary
   return (
     <div className="stack wide">
       <p>
         {t.state && <StateChip state={t.state} />} {t.run && <Id id={t.run} to={`/runs/${t.run}`} />} {t.failure}
       </p>
-      {out.plan?.summary && <Plan plan={out.plan} />}
+      {plan && <PlanView plan={plan} />}
       {out.check?.summary && <Check check={out.check} />}
       {!known && t.outputs !== undefined && <Json value={t.outputs} label="What the trial run gave" />}
     </div>
   )
-}
-
-function Plan({ plan: p }: { plan: TerraformPlan }) {
-  return (
-    <section className="stack wide" aria-label="Terraform plan">
-      <h4>
-        Terraform: {p.summary.add} to add, {p.summary.change} to change, {p.summary.destroy} to destroy
-      </h4>
-      {(p.changes ?? []).map((c) => (
-        <details key={c.address} open={p.changes.length < 6}>
-          <summary>
-            {c.action} <code>{c.address}</code>
-          </summary>
-          <table className="values">
-            <tbody>
-              {(c.attributes ?? []).map((a) => (
-                <tr key={a.path}>
-                  <th scope="row">{a.path}</th>
-                  <td>{value(a)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </details>
-      ))}
-    </section>
-  )
-}
-
-function value(a: { before?: unknown; after?: unknown; unknown?: boolean; sensitive?: boolean }): string {
-  if (a.sensitive) return '(sensitive)'
-  const after = a.unknown ? '(known after it is applied)' : a.after === undefined ? 'none' : JSON.stringify(a.after)
-  return a.before === undefined ? after : `${JSON.stringify(a.before)} → ${after}`
 }
 
 function Check({ check: c }: { check: AnsibleCheck }) {
