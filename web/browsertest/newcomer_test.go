@@ -139,6 +139,30 @@ func TestCancel(t *testing.T) {
 	s.Await(again.ID, api.Cancelled)
 }
 
+// Runs are counted by state, and several are cancelled at once.
+func TestRunsTogether(t *testing.T) {
+	t.Parallel()
+	b := Open(t)
+	s := Serve(t)
+	s.Apply("kind: Workflow\nname: ask\ntitle: Ask somebody\ntasks: { wait: { use: approval, with: { text: \"Go on?\" } } }\n")
+	first, second := s.start("ask"), s.start("ask")
+	tab := b.Tab(t, s.Server, s.Session("olga"))
+	tab.Resize(1440, 900, "light")
+	tab.Go("/runs")
+	tab.See("Waiting 2")
+	tab.Click("Choose all")
+	tab.See("2 runs chosen")
+	tab.Click("Cancel 2 runs…")
+	tab.Click("Cancel 2 runs")
+	tab.See("2 runs cancelled")
+	for _, r := range []api.Run{first, second} {
+		if got := s.ended(r.ID); got.State != api.Cancelled {
+			t.Errorf("run %s is %s; want cancelled", r.ID, got.State)
+		}
+	}
+	tab.See("Cancelled 2")
+}
+
 // The link that a demo prints logs a browser in, once.
 func TestDemoLink(t *testing.T) {
 	t.Parallel()

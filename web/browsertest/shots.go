@@ -49,7 +49,7 @@ var shots = []shot{
 	{name: "settings", path: "/settings", see: "Single-key shortcuts"},
 	{name: "settings-tokens", path: "/settings?tab=tokens", see: "New token"},
 	{name: "settings-roles", path: "/settings?tab=roles", see: "decides approvals"},
-	{name: "settings-secrets", path: "/settings?tab=secrets", see: "There is no secret"},
+	{name: "settings-secrets", path: "/settings?tab=secrets", see: "reader"},
 	{name: "request-succeeded", path: "/requests/{succeeded}", see: "Tell the owner"},
 	{name: "request-failed", path: "/requests/{failed}", see: "Retry from here"},
 	{name: "request-waiting", path: "/requests/{waiting}", see: "Why nothing goes on"},

@@ -139,3 +139,19 @@ func (s *Site) Await(id string, state api.State) api.Request {
 		}
 	}
 }
+
+// start starts a workflow as Olga.
+func (s *Site) start(workflow string) api.Run {
+	s.t.Helper()
+	return Call(s, s.Olga, api.StartRun, api.StartRunIn{NS: api.NS{Namespace: sdk.DefaultNamespace}, Body: api.StartRunBody{Workflow: workflow}})
+}
+
+// ended waits for a run and returns it.
+func (s *Site) ended(id api.RunID) api.Run {
+	s.t.Helper()
+	for {
+		if r := Call(s, s.Olga, api.GetRun, api.GetRunIn{NS: api.NS{Namespace: sdk.DefaultNamespace}, ID: id, Wait: api.Duration(20 * time.Second)}); r.State.Ended() {
+			return r
+		}
+	}
+}

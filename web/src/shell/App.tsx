@@ -74,6 +74,8 @@ function Inside({ path }: { path: string }) {
     staleTime: 60_000,
   })
   const found = useMemo(() => find(path), [path])
+  // The page is loaded while it is asked who looks at it.
+  useEffect(() => void found?.page.load().catch(() => undefined), [found])
   useEffect(() => {
     if (me.error?.status === 401) toLogin()
   }, [me.error])

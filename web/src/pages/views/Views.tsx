@@ -7,10 +7,10 @@ type View = Schemas['View']
 
 const columns: Column<View>[] = [
   { key: 'name', title: 'View', cell: (v) => <Link to={`/views/${v.name}`} className="strong">{v.name}</Link>, sort: (v) => v.name },
-  { key: 'system', title: 'System', width: 110, cell: (v) => v.system, sort: (v) => v.system },
+  { key: 'system', title: 'System', width: 90, cell: (v) => v.system, sort: (v) => v.system },
   { key: 'at', title: 'Read', width: 120, cell: (v) => (v.at ? <Time at={v.at} /> : <span className="dim">never</span>) },
-  { key: 'clusters', title: 'Clusters', width: 90, num: true, cell: (v) => v.clusters, sort: (v) => v.clusters },
-  { key: 'storage', title: 'Storage', width: 90, num: true, cell: (v) => v.storage, sort: (v) => v.storage },
+  { key: 'clusters', title: 'Clusters', width: 90, num: true, wide: true, cell: (v) => v.clusters, sort: (v) => v.clusters },
+  { key: 'storage', title: 'Storage', width: 90, num: true, wide: true, cell: (v) => v.storage, sort: (v) => v.storage },
   { key: 'networks', title: 'Networks', width: 90, num: true, wide: true, cell: (v) => v.networks, sort: (v) => v.networks },
   { key: 'failure', title: 'Failure', wide: true, cell: (v) => <span className="clip">{v.failure}</span> },
 ]
