@@ -228,6 +228,6 @@ var Methods = []bus.Declared{
 	ListPresence,
 	Bootstrap, AskFirstUse, Login, MakeLink, FollowLink, Logout, WhoAmI, ListUsers, CreateUser, UpdateUser, DeleteUser, ListTokens, CreateToken, RevokeToken, ListNamespaces, CreateNamespace,
 	ListSecrets, SetSecret, DeleteSecret,
-	ListRollouts, GetRollout, SetRolloutPolicy, SetRolloutHooks, GetRolloutCells, CommandRollout, Orchestrate, ListRolloutTargets, RolloutHistory, DeleteRollout, ListRolloutBudgets, SetRolloutBudgets,
+	ListRollouts, GetRollout, SetRolloutPolicy, SetRolloutHooks, GetRolloutCells, CommandRollout, Orchestrate, ListRolloutTargets, RolloutHistory, DeleteRollout, ListRolloutBudgets, HoldRolloutBudget, ReleaseRolloutBudget, SetRolloutBudgets,
 	ListAudit, SearchEvents, Search,
 }

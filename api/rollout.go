@@ -224,8 +224,11 @@ type RolloutWanted struct {
 
 // RolloutPlan is what a step decided.
 type RolloutPlan struct {
-	State    string              `json:"state"`
-	Targets  []RolloutWanted     `json:"targets"`
+	State   string          `json:"state"`
+	Targets []RolloutWanted `json:"targets"`
+	// Truncated says that more were asked than the answer holds: those pending are listed, and whoever reports is told.
+	Truncated bool `json:"truncated,omitempty"`
+
 	Waiting  []string            `json:"waiting,omitempty"`  // why nothing more is asked, in words
 	Gates    []RolloutQuestion   `json:"gates,omitempty"`    // that need an answer now
 	Proposed []RolloutTargetName `json:"proposed,omitempty"` // to choose from
@@ -335,20 +338,48 @@ type RolloutBudgets struct {
 	Budgets []RolloutBudget `json:"budgets" maxItems:"100"`
 }
 
+// HoldBudgetIn counts something as changing against the budgets, or no longer.
+type HoldBudgetIn struct {
+	NS
+	Body HoldBudget
+}
+
+// HoldBudget names what is changing.
+type HoldBudget struct {
+	Holder string            `json:"holder" minLength:"1" maxLength:"300" doc:"Who holds the place, each name one; run:ID:TASK is released when that run ends"`
+	Labels map[string]string `json:"labels,omitempty" doc:"Of what is changing, which say which budgets it counts against"`
+}
+
+// RunHolder is the holder of a name in a run, which is released when the run ends.
+func RunHolder(run RunID, name string) string { return "run:" + string(run) + ":" + name }
+
+// RolloutChanged announces on the bus, without guarantee, that an entity is no longer as it was.
+func RolloutChanged(namespace, entity string) string {
+	return "changed.rollout." + namespace + "." + entity
+}
+
+// HeldBudget says whether a place is held.
+type HeldBudget struct {
+	Held bool   `json:"held"`
+	Why  string `json:"why,omitempty"` // it is not
+}
+
 // The rollout methods.
 var (
-	ListRollouts       = bus.Method[ListRolloutsIn, Page[Rollout]]{Name: "rollout.list", HTTP: "GET /v1/namespaces/{namespace}/rollouts", Perm: "rollout.read", Doc: "List entities with their rollouts, by name."}
-	GetRollout         = bus.Method[RolloutIn, Rollout]{Name: "rollout.get", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}", Perm: "rollout.read", Doc: "Get a rollout with its policy."}
-	SetRolloutPolicy   = bus.Method[SetRolloutPolicyIn, Rollout]{Name: "rollout.policy", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/policy", Perm: "rollout.control", Doc: "Set the policy of an entity, and make it where there is none."}
-	SetRolloutHooks    = bus.Method[SetRolloutHooksIn, Rollout]{Name: "rollout.hooks", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/hooks", Perm: "rollout.hooks", Doc: "Set the calls by which others have a say in a rollout, and make the entity where there is none."}
-	GetRolloutCells    = bus.Method[RolloutIn, RolloutCells]{Name: "rollout.cells", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/cells", Perm: "rollout.read", Doc: "Get how all targets of an entity are, a letter each."}
-	CommandRollout     = bus.Method[CommandRolloutIn, Rollout]{Name: "rollout.command", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/{verb}", Perm: "rollout.control", Doc: "Set a version, pause, resume, abort, skip, promote, retry or mark."}
-	Orchestrate        = bus.Method[OrchestrateIn, RolloutPlan]{Name: "rollout.orchestrate", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/orchestrate", Perm: "rollout.report", Doc: "Report targets, and get what they are to run."}
-	ListRolloutTargets = bus.Method[ListRolloutTargetsIn, Page[RolloutTarget]]{Name: "rollout.targets", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/targets", Perm: "rollout.read", Doc: "List the targets of an entity."}
-	RolloutHistory     = bus.Method[RolloutHistoryIn, Page[RolloutEntry]]{Name: "rollout.history", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/history", Perm: "rollout.read", Doc: "List what happened to a rollout, who wanted it and why, newest first."}
-	DeleteRollout      = bus.Method[RolloutIn, Nothing]{Name: "rollout.delete", HTTP: "DELETE /v1/namespaces/{namespace}/rollouts/{entity}", Perm: "rollout.control", Doc: "Forget an entity, its targets and its history."}
-	ListRolloutBudgets = bus.Method[ListRolloutBudgetsIn, Page[RolloutBudget]]{Name: "rollout.budgets", HTTP: "GET /v1/namespaces/{namespace}/rollout-budgets", Perm: "rollout.read", Doc: "List how much of each budget is used."}
-	SetRolloutBudgets  = bus.Method[SetRolloutBudgetsIn, Page[RolloutBudget]]{Name: "rollout.setbudgets", HTTP: "PUT /v1/namespaces/{namespace}/rollout-budgets", Perm: "rollout.control", Doc: "Set the budgets that the rollouts of a namespace share."}
+	ListRollouts         = bus.Method[ListRolloutsIn, Page[Rollout]]{Name: "rollout.list", HTTP: "GET /v1/namespaces/{namespace}/rollouts", Perm: "rollout.read", Doc: "List entities with their rollouts, by name."}
+	GetRollout           = bus.Method[RolloutIn, Rollout]{Name: "rollout.get", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}", Perm: "rollout.read", Doc: "Get a rollout with its policy."}
+	SetRolloutPolicy     = bus.Method[SetRolloutPolicyIn, Rollout]{Name: "rollout.policy", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/policy", Perm: "rollout.control", Doc: "Set the policy of an entity, and make it where there is none."}
+	SetRolloutHooks      = bus.Method[SetRolloutHooksIn, Rollout]{Name: "rollout.hooks", HTTP: "PUT /v1/namespaces/{namespace}/rollouts/{entity}/hooks", Perm: "rollout.hooks", Doc: "Set the calls by which others have a say in a rollout, and make the entity where there is none."}
+	GetRolloutCells      = bus.Method[RolloutIn, RolloutCells]{Name: "rollout.cells", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/cells", Perm: "rollout.read", Doc: "Get how all targets of an entity are, a letter each."}
+	CommandRollout       = bus.Method[CommandRolloutIn, Rollout]{Name: "rollout.command", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/{verb}", Perm: "rollout.control", Doc: "Set a version, pause, resume, abort, skip, promote, retry or mark."}
+	Orchestrate          = bus.Method[OrchestrateIn, RolloutPlan]{Name: "rollout.orchestrate", HTTP: "POST /v1/namespaces/{namespace}/rollouts/{entity}/orchestrate", Perm: "rollout.report", Direct: true, Doc: "Report targets, and get what they are to run."}
+	ListRolloutTargets   = bus.Method[ListRolloutTargetsIn, Page[RolloutTarget]]{Name: "rollout.targets", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/targets", Perm: "rollout.read", Doc: "List the targets of an entity."}
+	RolloutHistory       = bus.Method[RolloutHistoryIn, Page[RolloutEntry]]{Name: "rollout.history", HTTP: "GET /v1/namespaces/{namespace}/rollouts/{entity}/history", Perm: "rollout.read", Doc: "List what happened to a rollout, who wanted it and why, newest first."}
+	DeleteRollout        = bus.Method[RolloutIn, Nothing]{Name: "rollout.delete", HTTP: "DELETE /v1/namespaces/{namespace}/rollouts/{entity}", Perm: "rollout.control", Doc: "Forget an entity, its targets and its history."}
+	ListRolloutBudgets   = bus.Method[ListRolloutBudgetsIn, Page[RolloutBudget]]{Name: "rollout.budgets", HTTP: "GET /v1/namespaces/{namespace}/rollout-budgets", Perm: "rollout.read", Doc: "List how much of each budget is used."}
+	HoldRolloutBudget    = bus.Method[HoldBudgetIn, HeldBudget]{Name: "rollout.hold", HTTP: "POST /v1/namespaces/{namespace}/rollout-budgets/hold", Perm: "rollout.report", Doc: "Count something as changing, where the budgets that all rollouts share let it change now."}
+	ReleaseRolloutBudget = bus.Method[HoldBudgetIn, HeldBudget]{Name: "rollout.release", HTTP: "POST /v1/namespaces/{namespace}/rollout-budgets/release", Perm: "rollout.report", Doc: "Count something as changing no longer."}
+	SetRolloutBudgets    = bus.Method[SetRolloutBudgetsIn, Page[RolloutBudget]]{Name: "rollout.setbudgets", HTTP: "PUT /v1/namespaces/{namespace}/rollout-budgets", Perm: "rollout.control", Doc: "Set the budgets that the rollouts of a namespace share."}
 )
 
 // RolloutMoved says that a rollout began, went on to a wave, went back, stopped, or became good.

@@ -26,6 +26,7 @@ type Budget struct {
 type Ledger struct {
 	budgets []Budget
 	cells   map[string]*cell
+	holds   map[string]map[string]string // labels by holder
 }
 
 // cell is one budget for one value of its Per.
@@ -61,7 +62,59 @@ func (l *Ledger) SetBudgets(budgets ...Budget) error {
 		seen[b.Name] = true
 	}
 	l.budgets = slices.Clone(budgets)
+	for holder := range l.holds {
+		l.place(holder)
+	}
 	return nil
+}
+
+// holding is what a holder stands under in a cell; no entity that can be stored has such a name.
+const holding = "\x00"
+
+// Hold counts something that no rollout has among its targets as changing, until Release: a step of a workflow
+// that changes a server, with the labels of the server. Where that would break a budget it changes nothing, and returns why
+// and false. Each holder holds one place; to hold again what is held is granted. What is held counts in no Total, so a
+// percentage stays one of the targets of rollouts.
+func (l *Ledger) Hold(holder string, labels map[string]string) (why Reason, granted bool) {
+	if _, held := l.holds[holder]; held {
+		return Reason{}, true
+	}
+	places := l.matching(labelsOf(labels))
+	if why, spent := spent(places); spent {
+		return why, false
+	}
+	if l.holds == nil {
+		l.holds = map[string]map[string]string{}
+	}
+	l.holds[holder] = maps.Clone(labels)
+	l.place(holder)
+	return Reason{}, true
+}
+
+// Release counts what holder holds as changing no longer, and reports whether it held anything.
+func (l *Ledger) Release(holder string) bool {
+	if _, held := l.holds[holder]; !held {
+		return false
+	}
+	l.Drop(holding + holder)
+	delete(l.holds, holder)
+	l.tidy()
+	return true
+}
+
+// Holders returns who holds, sorted.
+func (l *Ledger) Holders() []string { return slices.Sorted(maps.Keys(l.holds)) }
+
+// place counts what holder holds in the cells of the budgets there are.
+func (l *Ledger) place(holder string) {
+	l.Drop(holding + holder)
+	for _, p := range l.matching(labelsOf(l.holds[holder])) {
+		p.cell.put(holding+holder, use{Changing: 1})
+	}
+}
+
+func labelsOf(labels map[string]string) func(string) string {
+	return func(key string) string { return labels[key] }
 }
 
 // Budgets returns the budgets.
@@ -137,19 +190,24 @@ func (l *Ledger) places(c *class, r *Rollout) []place {
 	if l == nil {
 		return nil
 	}
+	return l.matching(func(key string) string { return r.label(c, key) })
+}
+
+// matching returns the cells that something with labels is in.
+func (l *Ledger) matching(label func(string) string) []place {
 	var places []place
 	for i := range l.budgets {
 		b := &l.budgets[i]
 		matches := true
 		for k, v := range b.Match {
-			matches = matches && r.label(c, k) == v
+			matches = matches && label(k) == v
 		}
 		if !matches {
 			continue
 		}
 		value := ""
 		if b.Per != "" {
-			value = r.label(c, b.Per)
+			value = label(b.Per)
 		}
 		places = append(places, place{b, value, l.cell(cellKey(b.Name, value))})
 	}
@@ -207,8 +265,11 @@ func (r *Rollout) changing(c *class, n int) {
 }
 
 // spent reports whether, and why, no other target of c may be asked.
-func (c *class) spent() (Reason, bool) {
-	for _, p := range c.places {
+func (c *class) spent() (Reason, bool) { return spent(c.places) }
+
+// spent reports whether, and why, one of the places lets nothing more change.
+func spent(places []place) (Reason, bool) {
+	for _, p := range places {
 		if s := p.cell.sum; s.Changing >= p.budget.Max.Of(s.Total) {
 			name := p.budget.Name
 			if p.value != "" {
@@ -225,11 +286,13 @@ type ledgerText struct {
 	Format  int                       `json:"format"`
 	Budgets []Budget                  `json:"budgets"`
 	Uses    map[string]map[string]use `json:"uses"`
+	// Holds are labels by holder.
+	Holds map[string]map[string]string `json:"holds,omitempty"`
 }
 
 // MarshalBinary returns the ledger for storing. The error is always nil.
 func (l *Ledger) MarshalBinary() ([]byte, error) {
-	text := ledgerText{Format: format, Budgets: l.budgets, Uses: map[string]map[string]use{}}
+	text := ledgerText{Format: format, Budgets: l.budgets, Uses: map[string]map[string]use{}, Holds: l.holds}
 	for key, c := range l.cells {
 		text.Uses[key] = c.uses
 	}
@@ -257,6 +320,7 @@ func (l *Ledger) UnmarshalBinary(data []byte) error {
 			next.cell(key).put(entity, u)
 		}
 	}
+	next.holds = text.Holds
 	*l = next
 	return nil
 }

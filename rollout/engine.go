@@ -178,35 +178,6 @@ func (e *Engine) History(ctx context.Context, key Key, before uint64, limit int)
 	return e.store.History(ctx, key, before, limit)
 }
 
-// SetBudgets sets the budgets that the rollouts of a namespace share.
-func (e *Engine) SetBudgets(ctx context.Context, namespace string, budgets ...Budget) error {
-	return e.retry(ctx, func() error {
-		l, w, err := e.ledger(ctx, namespace)
-		if err != nil {
-			return err
-		}
-		if l == nil {
-			l = &Ledger{}
-		}
-		if err := l.SetBudgets(budgets...); err != nil {
-			return err
-		}
-		if w.Change.Head, err = l.MarshalBinary(); err != nil {
-			return err
-		}
-		return e.store.Save(ctx, w)
-	})
-}
-
-// Budgets returns how much of the budgets of a namespace is used.
-func (e *Engine) Budgets(ctx context.Context, namespace string) ([]BudgetUse, error) {
-	l, _, err := e.ledger(ctx, namespace)
-	if l == nil {
-		return nil, err
-	}
-	return l.Uses(), nil
-}
-
 // Delete removes an entity, its history, and what it used of the budgets.
 func (e *Engine) Delete(ctx context.Context, key Key) error {
 	if err := e.store.Delete(ctx, key); err != nil {
@@ -360,22 +331,6 @@ func (e *Engine) load(ctx context.Context, key Key, entry *entry) error {
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
-}
-
-// ledger returns the ledger of a namespace, nil where it has no budgets, and the write that would
-// change it, which holds what is stored.
-func (e *Engine) ledger(ctx context.Context, namespace string) (*Ledger, Write, error) {
-	key := Key{Namespace: namespace}
-	s, err := e.store.Load(ctx, key, 0)
-	w := Write{Key: key, Revision: s.Revision, Change: Change{Head: s.Head}}
-	if err != nil || len(s.Head) == 0 {
-		return nil, w, err
-	}
-	l := &Ledger{}
-	if err := l.UnmarshalBinary(s.Head); err != nil {
-		return nil, w, fmt.Errorf("%s: %w", namespace, err)
-	}
-	return l, w, nil
 }
 
 // checkKey refuses names that not every store can hold.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -54,7 +55,71 @@ func TestFleet(t *testing.T) {
 	t.Logf("%d targets: v2 reached and left some, v3 reached all, in %s of their time", n, now.Sub(start))
 }
 
-func fleetLimits(t *testing.T, r *Rollout, n int) {
+// outAndBack rolls v2 out over all of n targets, of which so many fail once it has reached the last that it is bad in the end, and
+// back over all it reached, and calls check after each step. It returns how many steps that took.
+func outAndBack(tb testing.TB, n int, check func(*Rollout)) (steps int) {
+	tb.Helper()
+	p := Policy{
+		Waves: []Amount{Count(10), Percent(1), Percent(10), Percent(50)}, Batch: Percent(5), Success: 99.9, RollbackBatch: Percent(10),
+		Spread: "zone", Limits: []Limit{{MinHealthy: Percent(80)}, {Per: "zone", MaxUnavailable: Percent(20)}}, Silence: -1, Forget: -1,
+	}
+	r, _ := fleet(tb, n, p)
+	do(tb, r, start, Command{Verb: SetVersion, Version: "v2"})
+	now, asked, back := start, 0, map[Target]bool{}
+	var reports []Report
+	for steps = 1; steps < 1000; steps++ {
+		now = now.Add(time.Minute)
+		plan := r.Step(Input{Now: now, Reports: reports, Others: true})
+		check(r)
+		reports = reports[:0]
+		for _, a := range plan.Assignments {
+			rep := Report{Target: a.Target, Version: a.Version}
+			if a.Code == CodeRollback {
+				if back[a.Target] {
+					tb.Fatalf("%s was asked to go back twice", a.Target)
+				}
+				back[a.Target] = true
+			} else if asked++; asked > n-n/500 { // the last of all
+				rep.Health = Failed
+			}
+			reports = append(reports, rep)
+		}
+		if s := r.head.State; s == Reverted {
+			if asked < n-n/500 || len(back) != asked || r.head.Good != "v1" || r.counts[Succeeded] != asked {
+				tb.Fatalf("%d were asked and %d went back of %d: %+v", asked, len(back), n, r.Status())
+			}
+			return steps
+		} else if s != Rolling && s != RollingBack {
+			tb.Fatalf("it is %+v", r.Status())
+		}
+	}
+	tb.Fatalf("it does not end: %+v", r.Status())
+	return 0
+}
+
+// A version goes out to all, fails on the last, and goes back from all it reached, within every limit at each step.
+func TestOutAndBack(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	steps := outAndBack(t, n, func(r *Rollout) { fleetLimits(t, r, n) })
+	t.Logf("%d targets, out and back in %d steps", n, steps)
+}
+
+// BenchmarkOutAndBack has a million go out and back, each step checked against the limits.
+func BenchmarkOutAndBack(b *testing.B) {
+	for _, n := range sizes[2:] {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			steps := 0
+			for b.Loop() {
+				steps = outAndBack(b, n, func(r *Rollout) { fleetLimits(b, r, n) })
+			}
+			b.ReportMetric(float64(steps), "steps")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/target")
+		})
+	}
+}
+
+func fleetLimits(t testing.TB, r *Rollout, n int) {
 	t.Helper()
 	if s := r.Status(); s.Pending > s.Batch && s.State == Rolling {
 		t.Fatalf("%d are changing; the batch is %d", s.Pending, s.Batch)

@@ -237,7 +237,7 @@ func (r *Rollout) Status() Status {
 		Bad: slices.Clone(h.Bad), Operation: h.RollingOperation, Targets: r.Len(),
 		Untouched: r.counts[Untouched], Pending: r.counts[Pending], Wavering: r.counts[Wavering],
 		Succeeded: r.counts[Succeeded], Failed: r.failures(), Silent: r.unheardOf,
-		Rule: r.Rule(), Began: at(h.Began), Ready: r.estimate(), Batch: h.Policy.batch(r.total()),
+		Rule: r.Rule(), Began: at(h.Began), Ready: r.estimate(r.now), Batch: h.Policy.batch(r.total()),
 	}
 	if h.Paused != nil {
 		s.Paused, s.PausedBy, s.Why = true, or2(h.Paused.By, "the policy"), h.Paused.Why

@@ -21,7 +21,7 @@ import (
 )
 
 // start runs a server until the test ends, or until stop is called, which returns what Run returned.
-func start(t *testing.T, c app.Config) (app.Started, func() error) {
+func start(t testing.TB, c app.Config) (app.Started, func() error) {
 	t.Helper()
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
@@ -51,7 +51,7 @@ func start(t *testing.T, c app.Config) (app.Started, func() error) {
 	panic("not reached")
 }
 
-func client(t *testing.T, server, token string) *sdk.Client {
+func client(t testing.TB, server, token string) *sdk.Client {
 	t.Helper()
 	c, err := sdk.New(sdk.Config{Server: server, Token: token})
 	if err != nil {

@@ -74,34 +74,44 @@ func skip(b []byte, i int) int {
 
 // repeated returns a name that comes twice in one object of b, which is JSON and not deep.
 func repeated(b []byte) (name string, twice bool) {
-	var seen [maxDepth + 1]map[string]bool // by depth; nil in arrays
-	var sets [maxDepth + 1]map[string]bool // kept to be used again
-	depth, key := 0, false
+	// By depth, the object in which a name was seen last. Sets are neither made nor cleared for each object,
+	// which would take long where a large one is followed by many small ones.
+	var seen [maxDepth + 1]map[string]*int
+	var object [maxDepth + 1]int // the number of the object at a depth; 0 in arrays
+	depth, objects, key := 0, 0, false
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '{':
 			depth++
-			if sets[depth] == nil {
-				sets[depth] = map[string]bool{}
+			objects++
+			if seen[depth] == nil {
+				seen[depth] = map[string]*int{}
 			}
-			clear(sets[depth])
-			seen[depth], key = sets[depth], true
+			object[depth], key = objects, true
 		case '[':
 			depth++
-			seen[depth], key = nil, false
+			object[depth], key = 0, false
 		case '}', ']':
 			depth--
 			key = false
 		case ',':
-			key = seen[depth] != nil
+			key = object[depth] != 0
 		case '"':
 			end := skip(b, i)
 			if key {
-				name := text(b[i : end+1])
-				if seen[depth][name] {
-					return name, true
+				raw := b[i : end+1]
+				if bytes.IndexByte(raw, '\\') >= 0 {
+					raw = []byte(`"` + text(raw) + `"`)
 				}
-				seen[depth][name], key = true, false
+				raw = raw[1 : len(raw)-1]
+				last := seen[depth][string(raw)]
+				if last == nil {
+					last = new(int)
+					seen[depth][string(raw)] = last
+				} else if *last == object[depth] {
+					return string(raw), true
+				}
+				*last, key = object[depth], false
 			}
 			i = end
 		}

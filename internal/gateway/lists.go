@@ -19,6 +19,7 @@ const (
 	traceEvery    = 250 * time.Millisecond
 	runsEvery     = 500 * time.Millisecond
 	countsEvery   = time.Second
+	rolloutEvery  = 500 * time.Millisecond
 	presenceEvery = api.BeatEvery
 	// maxChanged is how many changed runs are sent at once; more are a gap.
 	maxChanged = 200

@@ -124,7 +124,7 @@ func (s *schemas) special() []*huma.Operation {
 	stream := s.operation(bus.Info{Name: "stream", HTTP: streamRoute, Perm: "run.read", Out: reflect.TypeFor[api.Nothing](), Doc: "Follow runs, logs and events as they happen."})
 	stream.Description = "Server-sent events. The id of each is the cursor to continue after; its data has topic and data."
 	stream.Parameters = []*huma.Param{namespace,
-		{Name: "topic", In: "query", Required: true, Description: "run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts or presence, up to 20; run:ID@N starts after number N",
+		{Name: "topic", In: "query", Required: true, Description: "run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts, presence or rollout:ENTITY, up to 20; run:ID@N starts after number N",
 			Schema: &huma.Schema{Type: huma.TypeArray, Items: text}},
 		param("query", "after", "The cursor of the last event seen; also Last-Event-ID")}
 	stream.Responses = map[string]*huma.Response{"200": {Description: "The events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: text}}}}

@@ -89,7 +89,7 @@ func (s *schemas) checkParams(op *operation, in reflect.Value) []errs.Problem {
 // checkBody returns what is wrong with a body, each thing at its place.
 func (s *schemas) checkBody(b *bodySchema, v any) []errs.Problem {
 	var wrong []errs.Problem
-	s.unknown(b.schema, "body", v, &wrong)
+	s.unknown(b.schema, where{name: "body"}, v, &wrong)
 	wrong = append(wrong, s.check(b.schema, "body", v)...)
 	slices.SortStableFunc(wrong, func(a, b errs.Problem) int { return strings.Compare(a.Location, b.Location) })
 	return wrong
@@ -125,7 +125,7 @@ func (s *schemas) check(x *huma.Schema, at string, v any) []errs.Problem {
 
 // unknown finds the fields of v that its schema does not have. Names count exactly as they are
 // written, since the decoder would take Token for token and a check of token would not see it.
-func (s *schemas) unknown(x *huma.Schema, at string, v any, wrong *[]errs.Problem) {
+func (s *schemas) unknown(x *huma.Schema, at where, v any, wrong *[]errs.Problem) {
 	if x == nil || len(*wrong) > maxProblems {
 		return
 	}
@@ -135,7 +135,7 @@ func (s *schemas) unknown(x *huma.Schema, at string, v any, wrong *[]errs.Proble
 	switch v := v.(type) {
 	case []any:
 		for i, e := range v {
-			s.unknown(x.Items, fmt.Sprintf("%s[%d]", at, i), e, wrong)
+			s.unknown(x.Items, where{above: &at, element: i + 1}, e, wrong)
 		}
 	case map[string]any:
 		more, isMap := x.AdditionalProperties.(*huma.Schema)
@@ -144,14 +144,32 @@ func (s *schemas) unknown(x *huma.Schema, at string, v any, wrong *[]errs.Proble
 			p, ok := x.Properties[name]
 			switch {
 			case ok:
-				s.unknown(p, at+"."+name, e, wrong)
+				s.unknown(p, where{above: &at, name: name}, e, wrong)
 			case isMap:
-				s.unknown(more, at+"."+name, e, wrong)
+				s.unknown(more, where{above: &at, name: name}, e, wrong)
 			case x.Type == huma.TypeObject && !anything:
-				*wrong = append(*wrong, errs.Problem{Location: clip(at + "." + name), Message: "unknown field", Hint: similar(name, x.Properties)})
+				*wrong = append(*wrong, errs.Problem{Location: clip(at.String() + "." + name), Message: "unknown field", Hint: similar(name, x.Properties)})
 			}
 		}
 	}
+}
+
+// where is a place in a body. It is put into words only where something is wrong: most bodies are right, and
+// some have many thousand places.
+type where struct {
+	above   *where
+	name    string // of a field
+	element int    // from 1; 0 is a field
+}
+
+func (w where) String() string {
+	switch {
+	case w.above == nil:
+		return w.name
+	case w.element > 0:
+		return fmt.Sprintf("%s[%d]", w.above, w.element-1)
+	}
+	return w.above.String() + "." + w.name
 }
 
 // similar names the field that was probably meant, or all there are.

@@ -14,7 +14,7 @@ import (
 )
 
 // topicHint names the topics there are.
-const topicHint = "topics are run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts and presence"
+const topicHint = "topics are run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts, presence and rollout:ENTITY"
 
 // batchEvery is how long what comes is gathered before it is sent.
 const batchEvery = 50 * time.Millisecond
@@ -37,13 +37,21 @@ func (s *stream) topic(ctx context.Context, ns, topic string) ([]*source, error)
 		return []*source{g.presence()}, nil
 	}
 	kind, name, _ := strings.Cut(topic, ":")
-	if name == "" || len(name) > 64 {
+	if name == "" || len(name) > 64 && kind != "rollout" {
 		kind = ""
 	}
 	switch kind {
 	case "trace":
 		src, err := g.traced(ctx, ns, topic, name)
 		return []*source{src}, err
+	case "rollout":
+		in := api.RolloutIn{NS: api.NS{Namespace: ns}, Entity: name}
+		if _, err := api.GetRollout.Call(ctx, g.bus, in); err != nil {
+			return nil, err
+		}
+		return []*source{summarySource(topic, ns, rolloutEvery, func(ctx context.Context) (any, error) {
+			return api.GetRollout.Call(ctx, g.bus, in)
+		}, api.RolloutChanged(ns, name))}, nil
 	case "run", "log":
 		run, err := api.GetRun.Call(ctx, g.bus, api.GetRunIn{NS: api.NS{Namespace: ns}, ID: api.RunID(name)})
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"tutti/rollout"
 )
 
-// most is how many targets one answer holds.
+// most is how many targets one answer holds: as many as one call may report.
 const most = 20_000
 
 // orchestrate takes in reports, runs a step, and answers what the reported targets are to run.
@@ -30,30 +30,32 @@ func (s *Service) orchestrate(ctx context.Context, in api.OrchestrateIn) (api.Ro
 	}
 	err = s.engine.View(ctx, key, func(r *rollout.Rollout) {
 		out.State = r.Status().State.String()
-		add := func(t rollout.TargetState) {
+		add := func(t rollout.TargetState) bool {
+			if out.Truncated = len(out.Targets) == most; out.Truncated {
+				return false
+			}
 			out.Targets = append(out.Targets, api.RolloutWanted{Group: t.Group, Name: t.Name, Version: t.Wanted})
+			return true
 		}
 		if in.Body.All {
 			for t := range r.Targets() {
-				if add(t); len(out.Targets) == most {
-					break
+				if !add(t) {
+					return
 				}
 			}
 			return
 		}
+		reported := make(map[rollout.Target]bool, len(step.Reports))
 		for i := range step.Reports {
-			if t, ok := r.Target(step.Reports[i].Target); ok {
-				add(t)
+			name := step.Reports[i].Target
+			if t, ok := r.Target(name); ok && add(t) {
+				reported[name] = true
 			}
 		}
 		// What was asked of targets that were not reported now would not be seen otherwise.
-		reported := map[rollout.Target]bool{}
-		for i := range step.Reports {
-			reported[step.Reports[i].Target] = true
-		}
 		for _, a := range plan.Assignments {
-			if t, ok := r.Target(a.Target); ok && !reported[a.Target] {
-				add(t)
+			if t, ok := r.Target(a.Target); ok && !reported[a.Target] && !add(t) {
+				return
 			}
 		}
 	})

@@ -3,8 +3,9 @@
 // stores it, with who asked for what.
 //
 // It owns the tables rollouts_entities, rollouts_targets, rollouts_events and rollouts_keys, answers
-// rollout.list, get, policy, hooks, command, orchestrate, targets, cells, history, delete, budgets and
-// setbudgets, and publishes rollouts.rollout.moved. Whom it calls, by hooks, it calls through the guarded
+// rollout.list, get, policy, hooks, command, orchestrate, targets, cells, history, delete, budgets,
+// setbudgets, hold and release, publishes rollouts.rollout.moved, and follows workflow.run.finished, with which what a
+// run held of the budgets is released. Whom it calls, by hooks, it calls through the guarded
 // dialer and outside of every transaction. Every decision is written with compare-and-swap on the entity's row, so that any number
 // of processes and callers together stay within one batch.
 package rollouts
@@ -19,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"tutti/api"
 	"tutti/bus"
@@ -39,6 +42,7 @@ type Service struct {
 	engine *rollout.Engine
 	store  sqlStore
 	bus    *bus.Bus
+	deps   service.Deps
 	caller *caller
 	log    *slog.Logger
 	turn   atomic.Int64 // whose monitoring is asked first, where there are many
@@ -50,8 +54,8 @@ type Service struct {
 // New returns what builds the service; hooks are called through g.
 func New(g *netguard.Guard) func(service.Deps) (service.Service, error) {
 	return func(d service.Deps) (service.Service, error) {
-		s := sqlStore{d.DB}
-		return &Service{engine: rollout.NewEngine(s, time.Now), store: s, bus: d.Bus, caller: newCaller(g, d.Bus), log: d.Log, watching: map[rollout.Key]bool{}}, nil
+		s := sqlStore{d.DB, d.Bus}
+		return &Service{engine: rollout.NewEngine(s, time.Now), store: s, bus: d.Bus, deps: d, caller: newCaller(g, d.Bus), log: d.Log, watching: map[rollout.Key]bool{}}, nil
 	}
 }
 
@@ -69,13 +73,22 @@ func (s *Service) Run(ctx context.Context) error {
 		api.RolloutHistory.Handle(ctx, s.bus, s.history),
 		api.DeleteRollout.Handle(ctx, s.bus, s.delete),
 		api.ListRolloutBudgets.Handle(ctx, s.bus, s.budgets),
+		api.HoldRolloutBudget.Handle(ctx, s.bus, s.hold),
+		api.ReleaseRolloutBudget.Handle(ctx, s.bus, s.release),
 		api.SetRolloutBudgets.Handle(ctx, s.bus, s.setBudgets),
 	)
 	if err != nil {
 		return err
 	}
-	s.keepAsking(ctx)
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		s.keepAsking(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		return service.Follow(ctx, s.deps, service.On(api.RunFinished, s.runFinished).Where(s.holding))
+	})
+	return g.Wait()
 }
 
 // keyOf returns the key of an entity. The "*" of who may act everywhere is no namespace of its own.
@@ -122,13 +135,17 @@ func (s *Service) list(ctx context.Context, in api.ListRolloutsIn) (api.Page[api
 			break
 		}
 		key := rollout.Key{Namespace: in.Namespace, Entity: name}
-		status, err := s.engine.Status(ctx, key)
+		var one api.Rollout
+		err := s.engine.View(ctx, key, func(r *rollout.Rollout) {
+			one = viewOf(key, r.Status())
+			one.Ready = r.Ready(time.Now())
+		})
 		if errors.Is(err, rollout.ErrNotFound) {
 			continue // deleted meanwhile
 		} else if err != nil {
 			return page, err
 		}
-		page.Items = append(page.Items, viewOf(key, status))
+		page.Items = append(page.Items, one)
 	}
 	return page, nil
 }
@@ -145,6 +162,7 @@ func (s *Service) view(ctx context.Context, key rollout.Key) (api.Rollout, error
 	var out api.Rollout
 	err := s.engine.View(ctx, key, func(r *rollout.Rollout) {
 		out = viewOf(key, r.Status())
+		out.Ready = r.Ready(time.Now())
 		p := r.Policy()
 		out.Policy, out.Hooks = policyOf(declared(p)), extraOf(p).Hooks
 		for _, why := range r.Waiting() {
@@ -276,44 +294,4 @@ func position(cursor string) (uint64, error) {
 		return 0, errs.New(errs.Invalid, "%.40q is no cursor of this list", cursor)
 	}
 	return n, nil
-}
-
-func (s *Service) budgets(ctx context.Context, in api.ListRolloutBudgetsIn) (api.Page[api.RolloutBudget], error) {
-	page := api.Page[api.RolloutBudget]{Items: []api.RolloutBudget{}}
-	uses, err := s.engine.Budgets(ctx, in.Namespace)
-	for _, u := range uses {
-		page.Items = append(page.Items, api.RolloutBudget{Name: u.Budget, Value: u.Value, Max: strconv.Itoa(u.Max), Changing: u.Changing, Total: u.Total})
-	}
-	return page, err
-}
-
-func (s *Service) setBudgets(ctx context.Context, in api.SetRolloutBudgetsIn) (api.Page[api.RolloutBudget], error) {
-	if in.Namespace == "" || in.Namespace == "*" {
-		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "budgets are of one namespace, not of %q", in.Namespace)
-	}
-	var budgets []rollout.Budget
-	for i, b := range in.Body.Budgets {
-		most, err := rollout.ParseAmount(b.Max)
-		if err != nil {
-			return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "budgets[%d]: max: %v", i, err)
-		}
-		budgets = append(budgets, rollout.Budget{Name: b.Name, Match: b.Match, Per: b.Per, Max: most})
-	}
-	if _, err := rollout.NewLedger(budgets...); err != nil {
-		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "%v", err)
-	}
-	done, err := s.once(ctx, in.Namespace, in.Key, in)
-	if err != nil {
-		return api.Page[api.RolloutBudget]{}, err
-	}
-	ctx = acting(ctx, act{
-		Act: store.Act{Namespace: in.Namespace, Action: "rollout.setbudgets", Object: in.Namespace, Detail: in.Body}, key: in.Key, hash: hashOf(in),
-	})
-	if done {
-		return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})
-	}
-	if err := s.engine.SetBudgets(ctx, in.Namespace, budgets...); err != nil && !errors.Is(err, errRepeated) {
-		return api.Page[api.RolloutBudget]{}, err
-	}
-	return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})
 }

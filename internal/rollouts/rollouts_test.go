@@ -21,13 +21,13 @@ func TestStore(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		rollouttest.Run(t, func(t *testing.T) rollout.Store {
-			return sqlStore{servicetest.SQLite(t, "rollouts", Migrations).Deps.DB}
+			return sqlStore{servicetest.SQLite(t, "rollouts", Migrations).Deps.DB, nil}
 		})
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		rollouttest.Run(t, func(t *testing.T) rollout.Store {
-			return sqlStore{servicetest.Postgres(t, "rollouts", Migrations).Deps.DB}
+			return sqlStore{servicetest.Postgres(t, "rollouts", Migrations).Deps.DB, nil}
 		})
 	})
 }
@@ -120,7 +120,7 @@ func TestBatchOverProcesses(t *testing.T) {
 	t.Parallel()
 	servicetest.Both(t, "rollouts", Migrations, func(t *testing.T, e *servicetest.Env) {
 		e.Start(t, New(nil), api.SetRolloutBudgets)
-		other := rollout.NewEngine(sqlStore{e.Deps.DB}, time.Now) // another process
+		other := rollout.NewEngine(sqlStore{e.Deps.DB, nil}, time.Now) // another process
 		olga := servicetest.As(t, "user:olga", "default", api.Operator)
 		policy := api.RolloutPolicy{Batch: "2"}
 		if _, err := api.SetRolloutPolicy.Call(olga, e.Deps.Bus, api.SetRolloutPolicyIn{RolloutIn: app, Body: policy}); err != nil {

@@ -17,7 +17,10 @@ import (
 
 // sqlStore is a rollout.Store in the service's database. It writes the audit row of the act in ctx and
 // publishes transitions in the transaction that makes them true.
-type sqlStore struct{ db *store.DB }
+type sqlStore struct {
+	db  *store.DB
+	bus *bus.Bus // to announce changes; nil announces none
+}
 
 // actKey is where a context carries the act that a write is.
 type actKey struct{}
@@ -81,7 +84,7 @@ func (s sqlStore) Save(ctx context.Context, writes ...rollout.Write) error {
 	slices.SortFunc(writes, func(a, b rollout.Write) int {
 		return cmp.Or(cmp.Compare(a.Key.Namespace, b.Key.Namespace), cmp.Compare(a.Key.Entity, b.Key.Entity))
 	})
-	return s.db.Tx(ctx, func(tx *store.Tx) error {
+	err := s.db.Tx(ctx, func(tx *store.Tx) error {
 		for _, w := range writes {
 			if err := write(tx, w); err != nil {
 				return err
@@ -89,6 +92,12 @@ func (s sqlStore) Save(ctx context.Context, writes ...rollout.Write) error {
 		}
 		return record(ctx, tx)
 	})
+	if err == nil && s.bus != nil {
+		for _, w := range writes {
+			s.bus.Wake(ctx, api.RolloutChanged(w.Key.Namespace, w.Key.Entity))
+		}
+	}
+	return err
 }
 
 // record writes the audit row, and takes the idempotency key, of the act in ctx.

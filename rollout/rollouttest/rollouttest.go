@@ -25,6 +25,8 @@ func Run(t *testing.T, open func(*testing.T) rollout.Store) {
 		"one winner":    oneWinner,
 		"many callers":  manyCallers,
 		"budgets":       budgets,
+		"holders":       holders,
+		"new budgets":   newBudgets,
 		"engine":        engine,
 		"reload":        reload,
 	} {
@@ -341,6 +343,113 @@ func budgets(t *testing.T, s rollout.Store) {
 	}
 	if uses, err := engines[1].Budgets(t.Context(), app.Namespace); err != nil || len(uses) != 0 && uses[0].Changing != 0 {
 		t.Errorf("Budgets after all are deleted = %+v, %v; want none in use", uses, err)
+	}
+}
+
+// databases are n reports of targets that count against the budget of service db.
+func databases(n int) []rollout.Report {
+	all := reports(n, "v1")
+	for i := range all {
+		all[i].Labels = map[string]string{"service": "db"}
+	}
+	return all
+}
+
+// db is a budget of n databases.
+func db(n int) rollout.Budget {
+	return rollout.Budget{Name: "db", Match: map[string]string{"service": "db"}, Max: rollout.Count(n)}
+}
+
+// goingOut makes an entity that asks all its targets at once, if it may.
+func goingOut(t *testing.T, e *rollout.Engine, key rollout.Key) {
+	t.Helper()
+	must(t, "MarkGood", e.Do(t.Context(), key, rollout.Command{Verb: rollout.MarkGood, Version: "v1"}))
+	must(t, "SetPolicy", e.SetPolicy(t.Context(), key, rollout.Policy{Batch: rollout.Percent(100)}))
+	must(t, "SetVersion", e.SetVersion(t.Context(), key, "v2"))
+}
+
+// holders and a rollout draw on one budget, over several engines at the same time.
+func holders(t *testing.T, s rollout.Store) {
+	const most = 3
+	engines := replicas(s, 2)
+	must(t, "SetBudgets", engines[0].SetBudgets(t.Context(), app.Namespace, db(most)))
+	goingOut(t, engines[0], app)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	granted := map[string]bool{}
+	for i := range 6 {
+		e := engines[i%2]
+		wg.Go(func() {
+			if i < 2 {
+				if _, err := e.Orchestrate(t.Context(), app, databases(8)...); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			holder := fmt.Sprint("run:1:", i)
+			_, ok, err := e.Hold(t.Context(), app.Namespace, holder, map[string]string{"service": "db"})
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			granted[holder] = ok
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	held := 0
+	for holder, ok := range granted {
+		again, is, err := engines[0].Hold(t.Context(), app.Namespace, holder, map[string]string{"service": "db"})
+		if err != nil || is != ok || !ok && again.String() == "" {
+			t.Errorf("Hold of %s again = %v, %t, %v; want %t as before, with why not", holder, again, is, err, ok)
+		}
+		if ok {
+			held++
+		}
+	}
+	status, err := engines[0].Status(t.Context(), app)
+	if err != nil || status.Pending+held != most {
+		t.Errorf("%d targets are pending and %d are held, %v; want %d in all", status.Pending, held, err, most)
+	}
+	if why, ok, err := engines[1].Hold(t.Context(), app.Namespace, "other", map[string]string{"service": "web"}); err != nil || !ok {
+		t.Errorf("Hold of what no budget is about = %v, %t, %v; want it held", why, ok, err)
+	}
+	n, err := engines[1].Release(t.Context(), app.Namespace, func(holder string) bool { return holder != "other" })
+	if err != nil || n != held {
+		t.Errorf("Release = %d, %v; want %d", n, err, held)
+	}
+	if _, err := engines[0].Step(t.Context(), app, rollout.Input{Others: true}); err != nil {
+		t.Fatal(err)
+	}
+	if status, err = engines[1].Status(t.Context(), app); err != nil || status.Pending != most {
+		t.Errorf("%d are pending, %v; want %d, now that nothing is held", status.Pending, err, most)
+	}
+	if left, err := engines[0].Holders(t.Context(), app.Namespace); err != nil || !reflect.DeepEqual(left, []string{"other"}) {
+		t.Errorf("Holders = %q, %v; want other", left, err)
+	}
+}
+
+// newBudgets count what was changing before there were any.
+func newBudgets(t *testing.T, s rollout.Store) {
+	e, other := replicas(s, 2)[0], rollout.Key{Namespace: app.Namespace, Entity: "other"}
+	goingOut(t, e, app)
+	if _, err := e.Orchestrate(t.Context(), app, databases(2)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := e.Hold(t.Context(), app.Namespace, "run:1:a", map[string]string{"service": "db"}); err != nil || !ok {
+		t.Fatalf("Hold without budgets = %t, %v; want it held", ok, err)
+	}
+	must(t, "SetBudgets", e.SetBudgets(t.Context(), app.Namespace, db(3)))
+	goingOut(t, e, other)
+	if _, err := e.Orchestrate(t.Context(), other, databases(4)...); err != nil {
+		t.Fatal(err)
+	}
+	uses, err := e.Budgets(t.Context(), app.Namespace)
+	if want := []rollout.BudgetUse{{Budget: "db", Changing: 3, Max: 3, Total: 6}}; err != nil || !reflect.DeepEqual(uses, want) {
+		t.Errorf("Budgets = %+v, %v; want %+v", uses, err, want)
+	}
+	if status, err := e.Status(t.Context(), other); err != nil || status.Pending != 0 {
+		t.Errorf("%d of the other are pending, %v; want none", status.Pending, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"tutti/internal/netguard"
 	"tutti/internal/task"
 	"tutti/internal/task/ansibletask"
+	"tutti/internal/task/budgettask"
 	"tutti/internal/task/exectask"
 	"tutti/internal/task/filetask"
 	"tutti/internal/task/gittask"
@@ -66,6 +67,8 @@ func Types(d Deps) task.Registry {
 		filetask.NewGet(d.Bus, d.Blobs),
 		gittask.New(d.Bus),
 		rollouttask.New(d.Bus),
+		budgettask.NewHold(d.Bus),
+		budgettask.NewRelease(d.Bus),
 		vspheretask.NewCreate(d.Guard),
 		vspheretask.NewRead(d.Guard),
 		vspheretask.NewDestroy(d.Guard),

@@ -49,6 +49,7 @@ const stale: Record<string, string[]> = {
   definition: ['/definitions', '/catalogue', '/task-types'],
   resource: ['/resources', '/repositories'],
   file: ['/files'],
+  rollouts: ['/rollouts'],
   notify: ['/messages'],
 }
 

@@ -1,4 +1,5 @@
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
+import { useQueryClient } from '@tanstack/react-query'
 import { useAction, useGet } from '@/api/hooks'
 import type { Schemas } from '@/api/client'
 import { Button, Confirm, Empty, Facts, FilterChip, Loaded, Page, Panel, StateChip, Table, Time, type Column } from '@/kit'
@@ -6,6 +7,7 @@ import { now } from '@/lib/clock'
 import { count, person } from '@/lib/format'
 import { useKeys } from '@/lib/keys'
 import { useQueryParam } from '@/lib/router'
+import { useTopic } from '@/live/hooks'
 import { back, outcomes, stateOf, waves, type Rollout } from './board'
 import { Cells, most } from './Cells'
 import { Ribbon } from './Rollouts'
@@ -15,7 +17,8 @@ const at = '/v1/namespaces/{namespace}/rollouts/{entity}' as const
 
 /** RolloutPage is the board of one entity. */
 export default function RolloutPage({ entity = '' }: Record<string, string>) {
-  const rollout = useGet(at, { path: { entity } }, { refetchInterval: 2000 })
+  const rollout = useGet(at, { path: { entity } })
+  useChanges(entity)
   const r = rollout.data as Rollout | undefined
   return (
     <Page
@@ -70,8 +73,21 @@ export function Says({ r }: { r: Rollout }) {
   )
 }
 
+/** useChanges reads again what is shown of an entity when the server says that it changed, at most every half second. */
+function useChanges(entity: string) {
+  const queries = useQueryClient()
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  useTopic(entity && `rollout:${entity}`, () => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined
+      void queries.invalidateQueries({ predicate: (q) => String(q.queryKey[0] ?? '').startsWith(at) })
+    }, 500)
+  })
+  useEffect(() => () => clearTimeout(timer.current), [])
+}
+
 function Board({ r }: { r: Rollout }) {
-  const cells = useGet(`${at}/cells`, { path: { entity: r.entity } }, { refetchInterval: 2000 })
+  const cells = useGet(`${at}/cells`, { path: { entity: r.entity } })
   const [, filter] = useQueryParam('outcome')
   const share = r.targets ? Math.floor((100 * r.succeeded) / r.targets) : 0
   return (
@@ -148,7 +164,18 @@ function Actions({ r }: { r: Rollout }) {
       {ask && (
         <Confirm title={back(r)} verb={back(r)} danger reason="optional" busy={act.isPending} onClose={() => setAsk(false)} onConfirm={(why) => run('abort', why)}>
           <p>
-            {r.version} is bad from now on. Only the targets it has reached go back to {r.good}: the broken first, then the newest, within the limits, without waits.
+            {r.version} is bad from now on. Only the targets it has reached go back to {r.good}: the broken first, then the newest, within the limits, without waits. {r.untouched > 0 && `${count(r.untouched, 'target')} it has not reached ${r.untouched === 1 ? 'stays' : 'stay'} as ${r.untouched === 1 ? 'it is' : 'they are'}. `}
+            {r.wanted !== r.version && `Then ${r.wanted} goes out, which waits for its turn.`}
+          </p>
+          <p className="dim">
+            {r.ready ? (
+              <>
+                Left alone, it may be done <Time at={r.ready} />.
+              </>
+            ) : (
+              'When it would be done is not known yet.'
+            )}{' '}
+            {r.version} is refused afterwards until someone retries it.
           </p>
         </Confirm>
       )}
@@ -170,7 +197,7 @@ function Targets({ entity }: { entity: string }) {
   const [outcome, setOutcome] = useQueryParam('outcome')
   const known = ['untouched', 'pending', 'wavering', 'succeeded', 'failed'] as const
   const only = known.find((o) => o === outcome)
-  const list = useGet(`${at}/targets`, { path: { entity }, query: { limit: 200, ...(only ? { outcome: only } : {}) } }, { refetchInterval: 5000 })
+  const list = useGet(`${at}/targets`, { path: { entity }, query: { limit: 200, ...(only ? { outcome: only } : {}) } })
   return (
     <Panel
       title="Targets"
@@ -195,6 +222,9 @@ function Targets({ entity }: { entity: string }) {
 
 function History({ entity }: { entity: string }) {
   const list = useGet(`${at}/history`, { path: { entity }, query: { limit: 30 } }, { refetchInterval: 5000 })
+=======
+  const list = useGet(`${at}/history`, { path: { entity }, query: { limit: 30 } })
+  type Entry = Schemas['RolloutEntry']
   return (
     <Panel title="What happened" flush>
       <Loaded query={list} what="The history cannot be read">

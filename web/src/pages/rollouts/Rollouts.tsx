@@ -31,7 +31,7 @@ const columns: Column<Rollout>[] = [
 
 /** Rollouts lists the entities with how far their versions are. */
 export default function Rollouts() {
-  const list = useGet('/v1/namespaces/{namespace}/rollouts', { query: { limit: 500 } }, { refetchInterval: 5000 })
+  const list = useGet('/v1/namespaces/{namespace}/rollouts', { query: { limit: 500 } }, { refetchInterval: 15_000 }) // with each transition it is read again at once
   return (
     <Page title="Rollouts" cli="tutti rollout list">
       <Panel flush>
