@@ -763,6 +763,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/namespaces/{namespace}/rollout-budgets/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count something as changing, where the budgets that all rollouts share let it change now. */
+        post: operations["rollout.hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{namespace}/rollout-budgets/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count something as changing no longer. */
+        post: operations["rollout.release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/namespaces/{namespace}/rollouts": {
         parameters: {
             query?: never;
@@ -2235,6 +2269,10 @@ export interface components {
             cancel?: string[] | null;
             lost?: string[] | null;
         };
+        HeldBudget: {
+            held: boolean;
+            why?: string;
+        };
         Histogram: {
             buckets: {
                 [key: string]: number;
@@ -2262,6 +2300,14 @@ export interface components {
             took: number[] | null;
             /** Format: int64 */
             version?: number;
+        };
+        HoldBudget: {
+            /** @description Who holds the place, each name one; run:ID:TASK is released when that run ends */
+            holder: string;
+            /** @description Of what is changing, which say which budgets it counts against */
+            labels?: {
+                [key: string]: string;
+            };
         };
         Home: {
             approvals: components["schemas"]["Approval"][] | null;
@@ -2975,6 +3021,7 @@ export interface components {
             retire?: components["schemas"]["RolloutTargetName"][] | null;
             state: string;
             targets: components["schemas"]["RolloutWanted"][] | null;
+            truncated?: boolean;
             waiting?: string[] | null;
         };
         RolloutPolicy: {
@@ -5409,6 +5456,78 @@ export interface operations {
             };
         };
     };
+    "rollout.hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldBudget"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldBudget"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
+    "rollout.release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Namespace, such as default */
+                namespace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldBudget"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldBudget"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorDocument"];
+                };
+            };
+        };
+    };
     "rollout.list": {
         parameters: {
             query?: {
@@ -6810,7 +6929,7 @@ export interface operations {
     stream: {
         parameters: {
             query: {
-                /** @description run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts or presence, up to 20; run:ID@N starts after number N */
+                /** @description run:ID, log:ID, trace:ID, events, requests, runs, approvals, counts, presence or rollout:ENTITY, up to 20; run:ID@N starts after number N */
                 topic: string[];
                 /** @description The cursor of the last event seen; also Last-Event-ID */
                 after?: string;

@@ -1,5 +1,5 @@
-import { useEffect, useRef, useState } from 'react'
 import { useQueryClient } from '@tanstack/react-query'
+import { useEffect, useRef, useState } from 'react'
 import { useAction, useGet } from '@/api/hooks'
 import type { Schemas } from '@/api/client'
 import { Button, Confirm, Empty, Facts, FilterChip, Loaded, Page, Panel, StateChip, Table, Time, type Column } from '@/kit'
@@ -164,18 +164,8 @@ function Actions({ r }: { r: Rollout }) {
       {ask && (
         <Confirm title={back(r)} verb={back(r)} danger reason="optional" busy={act.isPending} onClose={() => setAsk(false)} onConfirm={(why) => run('abort', why)}>
           <p>
-            {r.version} is bad from now on. Only the targets it has reached go back to {r.good}: the broken first, then the newest, within the limits, without waits. {r.untouched > 0 && `${count(r.untouched, 'target')} it has not reached ${r.untouched === 1 ? 'stays' : 'stay'} as ${r.untouched === 1 ? 'it is' : 'they are'}. `}
-            {r.wanted !== r.version && `Then ${r.wanted} goes out, which waits for its turn.`}
-          </p>
-          <p className="dim">
-            {r.ready ? (
-              <>
-                Left alone, it may be done <Time at={r.ready} />.
-              </>
-            ) : (
-              'When it would be done is not known yet.'
-            )}{' '}
-            {r.version} is refused afterwards until someone retries it.
+            {r.version} is bad from now on. Only the targets it has reached go back to {r.good}: the broken first, then the newest, within the limits, without waits. {r.untouched > 0 && `${count(r.untouched, 'target')} it has not reached ${r.untouched === 1 ? 'stays' : 'stay'} as now. `}
+            {r.version} is refused until someone retries it.{r.wanted !== r.version && ` Then ${r.wanted} goes out, which waits for its turn.`}
           </p>
         </Confirm>
       )}
@@ -221,10 +211,7 @@ function Targets({ entity }: { entity: string }) {
 }
 
 function History({ entity }: { entity: string }) {
-  const list = useGet(`${at}/history`, { path: { entity }, query: { limit: 30 } }, { refetchInterval: 5000 })
-=======
   const list = useGet(`${at}/history`, { path: { entity }, query: { limit: 30 } })
-  type Entry = Schemas['RolloutEntry']
   return (
     <Panel title="What happened" flush>
       <Loaded query={list} what="The history cannot be read">

@@ -1,0 +1,1 @@
+import{t as e}from"./TracePage-zaZzCQUh.js";import{t}from"./jsx-runtime-Wy9s6hX0.js";var n=t();function r({id:t=``}){return(0,n.jsx)(e,{id:t,kind:`request`},t)}export{r as default};

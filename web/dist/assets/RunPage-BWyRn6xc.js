@@ -1,1 +1,0 @@
-import{t as e}from"./TracePage-DUJQYDdy.js";import{t}from"./jsx-runtime-Wy9s6hX0.js";var n=t();function r({id:t=``}){return(0,n.jsx)(e,{id:t,kind:`run`},t)}export{r as default};

@@ -1,0 +1,1 @@
+import{l as e,v as t}from"./index-BuaHtcU1.js";function n(){let e=t(`/v1/namespaces/{namespace}/requests/stats`,{},{staleTime:6e4,retry:!1});return new Map((e.data?.entries??[]).map(e=>[e.entry,e]))}function r(t){return t?.p50?e(t.p50):void 0}export{r as n,n as t};
