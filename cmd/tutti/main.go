@@ -44,7 +44,7 @@ func run() int {
 func serve(ctx context.Context, f cli.ServeFlags) error {
 	c := app.Config{
 		Data: f.Data, Listen: f.Listen, DB: f.DB, NATS: f.NATS, Services: f.Services, AllowDial: f.AllowDial, TaskTypes: f.TaskTypes,
-		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Log: f.Log,
+		Cert: f.TLSCert, Key: f.TLSKey, Secure: f.Secure, MaxFile: f.MaxFile, Programs: f.Programs, Log: f.Log,
 		Notify:   notify.Config{SMTP: f.SMTP, From: f.From},
 		Request:  request.Config{Notify: f.Notify},
 		Workflow: workflow.Config{TrustedPools: f.TrustedPools},

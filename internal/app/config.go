@@ -48,6 +48,9 @@ type Config struct {
 	// Shim is the command line that runs shim.Main with the folder appended; nil is this program's shim.
 	Shim []string
 
+	// Programs is how many programs of the task type exec, and of types made with it, run at a time; 0 is
+	// four for each processor.
+	Programs int
 	// Terraform says which program runs Terraform tasks, and how; its folder, key and shim are set by Run.
 	Terraform tfcli.Config
 	// Ansible says which program runs playbooks, and how; its folder, key and shim are set by Run.

@@ -7,6 +7,7 @@ import (
 	"tutti/internal/ansible/local"
 	"tutti/internal/task"
 	"tutti/internal/task/all"
+	"tutti/internal/task/exectask"
 	"tutti/internal/terraform/tfcli"
 )
 
@@ -39,6 +40,6 @@ func (p *platform) types() (task.Registry, task.Drivers, error) {
 	if len(play.Runner) == 0 {
 		play.Runner = []string{shim[0], "ansible-run"}
 	}
-	d := all.Deps{Terraform: tf, Ansible: play, Guard: p.guard, Shim: shim, Work: p.path("work"), Bus: p.bus, Blobs: p.blobs}
+	d := all.Deps{Terraform: tf, Ansible: play, Guard: p.guard, Shim: shim, Work: p.path("work"), Programs: exectask.NewPlaces(p.c.Programs), Bus: p.bus, Blobs: p.blobs}
 	return all.Types(d), all.Drivers(d), nil
 }

@@ -39,6 +39,8 @@ type ServeFlags struct {
 	TaskTypes string
 	// MaxFile bounds an uploaded file, in bytes.
 	MaxFile int64
+	// Programs bounds the programs of exec tasks that run at a time; 0 is four for each processor.
+	Programs int
 	// Terraform is the program, tofu or terraform; "" is what PATH has. TerraformConfig is a CLI
 	// configuration file for it, such as one that names a mirror of providers.
 	Terraform, TerraformConfig string
@@ -83,6 +85,7 @@ func (l *line) serveCommand() *cobra.Command {
 	s.BoolVar(&f.Secure, "behind-tls", false, "a proxy in front serves TLS: mark cookies as secure")
 	s.Int64Var(&f.MaxFile, "max-file", 0, "largest file to take, in bytes (default 256 MiB)")
 	s.StringVar(&f.TaskTypes, "task-types", l.Env("TUTTI_TASK_TYPES"), "folder of task types (*.yaml) to apply when they change")
+	s.IntVar(&f.Programs, "programs", 0, "how many programs of exec tasks run at the same time (default 4 for each processor)")
 	s.StringVar(&f.Terraform, "terraform", l.Env("TUTTI_TERRAFORM"), "program that runs Terraform tasks (default tofu or terraform in PATH)")
 	s.StringVar(&f.TerraformConfig, "terraform-config", l.Env("TUTTI_TERRAFORM_CONFIG"), "CLI configuration file for it, such as one that names a mirror of providers")
 	s.StringVar(&f.Ansible, "ansible", l.Env("TUTTI_ANSIBLE"), "program that runs playbooks (default ansible-playbook in PATH)")

@@ -39,6 +39,8 @@ type Deps struct {
 	Shim []string
 	// Work is the folder where programs run, on a disk that survives a restart.
 	Work string
+	// Programs bounds how many programs of exec run at a time; nil is no bound.
+	Programs exectask.Places
 	// Terraform says how tofu or terraform runs on this machine.
 	Terraform tfcli.Config
 	// Ansible says how ansible-playbook runs on this machine.
@@ -49,7 +51,7 @@ type Deps struct {
 func Drivers(d Deps) task.Drivers {
 	return task.Drivers{
 		httptask.NewREST(d.Guard),
-		exectask.NewDriver(d.Shim, d.Work),
+		exectask.NewDriver(d.Shim, d.Work, d.Programs),
 		starlarktask.NewDriver(),
 		task.Outside(),
 	}
@@ -60,7 +62,7 @@ func Types(d Deps) task.Registry {
 	return task.NewRegistry(append(append(terraforms(d), ansibles(d)...),
 		nooptask.New(),
 		httptask.New(d.Guard),
-		exectask.New(d.Shim, d.Work),
+		exectask.New(d.Shim, d.Work, d.Programs),
 		starlarktask.New(),
 		mailtask.New(d.Bus),
 		filetask.NewPut(d.Bus, d.Blobs),

@@ -49,15 +49,16 @@ const driverSchema = `{
 }`
 
 // NewDriver returns the driver exec: task types that are a program speaking JSON lines. self is the
-// command line that reaches shim.Main; work is the folder it shares with the task type.
+// command line that reaches shim.Main; work is the folder, and places the bound,
+// that it shares with the task type.
 //
 // The program gets one line: {"with", "key", "attempt", "vars", "trace"}. Of what it prints, a line
 // {"log": text} is logged, {"vars": {…}} is stored for the next attempt, {"result": any} is the output
 // and {"failure": {"type", "message", "hint", "retryable", "details"}} how it failed; other lines are
 // logged as they are. A program that survived a restart of the server is heard again from its first
 // line.
-func NewDriver(self []string, work string) task.Driver {
-	p := newPrograms(self, work)
+func NewDriver(self []string, work string, places Places) task.Driver {
+	p := newPrograms(self, work, places)
 	return task.Driver{
 		Name: "exec", Schema: []byte(driverSchema), Perm: Permission, Reattach: true,
 		Errors: map[string]string{
@@ -101,6 +102,11 @@ func (p *programs) speak(ctx context.Context, t *sdk.Task, in with, data any, kn
 		return nil, err
 	}
 	p.swept.sweep(p.work, time.Now())
+	free, err := p.place(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
 	h, err := p.handle(ctx, t)
 	if err != nil {
 		return nil, err

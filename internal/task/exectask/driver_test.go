@@ -20,7 +20,7 @@ func driver(t *testing.T) task.Driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exectask.NewDriver([]string{exe, "shim"}, filepath.Join(t.TempDir(), "work"))
+	return exectask.NewDriver([]string{exe, "shim"}, filepath.Join(t.TempDir(), "work"), nil)
 }
 
 // program returns a task type that is a shell script.

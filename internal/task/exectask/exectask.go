@@ -87,9 +87,10 @@ type handle struct {
 
 const variable = "exec"
 
-// New returns the task type. self is the command line that reaches shim.Main; work is the folder it owns.
-func New(self []string, work string) sdk.TaskType {
-	p := newPrograms(self, work)
+// New returns the task type. self is the command line that reaches shim.Main; work is the folder it owns;
+// places bound how many programs run.
+func New(self []string, work string, places Places) sdk.TaskType {
+	p := newPrograms(self, work, places)
 	return task.Define(api.TaskType{
 		Name: "exec", Title: "Run a program", Doc: "Runs a program on the worker's machine and logs what it prints. It survives a restart of the server.",
 		Perm: Permission, Reattach: true,
@@ -104,16 +105,17 @@ func New(self []string, work string) sdk.TaskType {
 }
 
 type programs struct {
-	self  []string
-	work  string
-	swept sweeper
+	self   []string
+	work   string
+	places Places
+	swept  sweeper
 }
 
-func newPrograms(self []string, work string) *programs {
+func newPrograms(self []string, work string, places Places) *programs {
 	if abs, err := filepath.Abs(work); err == nil {
 		work = abs
 	}
-	return &programs{self: self, work: work}
+	return &programs{self: self, work: work, places: places}
 }
 
 func (p *programs) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
@@ -124,6 +126,11 @@ func (p *programs) do(ctx context.Context, t *sdk.Task, in with) (out, error) {
 		return out{}, err
 	}
 	p.swept.sweep(p.work, time.Now())
+	free, err := p.place(ctx, t)
+	if err != nil {
+		return out{}, err
+	}
+	defer free()
 	h, err := p.handle(ctx, t)
 	if err != nil {
 		return out{}, err

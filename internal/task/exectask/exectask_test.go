@@ -32,7 +32,7 @@ func setup(t *testing.T) (sdk.TaskType, string) {
 		t.Fatal(err)
 	}
 	work := filepath.Join(t.TempDir(), "work")
-	return exectask.New([]string{exe, "shim"}, work), work
+	return exectask.New([]string{exe, "shim"}, work, nil), work
 }
 
 func sh(script string, more ...any) map[string]any {
@@ -273,7 +273,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	exe, _ := os.Executable()
-	again := exectask.New([]string{exe, "shim"}, work) // as after a restart
+	again := exectask.New([]string{exe, "shim"}, work, nil) // as after a restart
 	tasktest.NewTry(t, again, sh("echo hello")).Out(t.Context(), t, again, nil)
 	if now, err := os.ReadDir(work); err != nil || len(now) != 1 || now[0].Name() == entries[0].Name() {
 		t.Errorf("work folder = %v, %v; want only the new one", now, err)
