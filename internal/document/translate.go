@@ -152,7 +152,11 @@ func (t *translator) leaf(e *jsonschema.ValidationError) {
 		if slices.Contains(k.Want, "string") && (k.Got == "number" || k.Got == "boolean") {
 			hint = "quote it"
 		}
-		t.add(e, n+" must be "+Kinds(k.Want)+", got "+Kinds([]string{k.Got}), orElse(hint, t.describe(e)))
+		got := Kinds([]string{k.Got})
+		if k.Got == "number" && slices.Contains(k.Want, "integer") {
+			got = "one with a fraction"
+		}
+		t.add(e, n+" must be "+Kinds(k.Want)+", got "+got, orElse(hint, t.describe(e)))
 	case *kind.Enum:
 		t.add(e, n+" must be one of "+values(k.Want)+", got "+describe(k.Got), orElse(didYouMean(k.Got, k.Want), t.describe(e)))
 	case *kind.Const:

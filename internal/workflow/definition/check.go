@@ -18,6 +18,7 @@ func (c *compiler) check() {
 		}
 		c.checkCalls(t)
 		c.checkKinds(t)
+		c.checkLiterals(t)
 	}
 	for i := range c.uses {
 		u := &c.uses[i]

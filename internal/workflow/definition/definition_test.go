@@ -40,7 +40,7 @@ func (c catalogue) Workflow(name string) (inputs, outputs json.RawMessage, ok bo
 	case "terraform.apply":
 		return json.RawMessage(`{"type": "object", "required": ["workspace"], "properties": {"workspace": {"type": "string"}, "vars": {"type": "object"}}, "additionalProperties": false}`),
 			json.RawMessage(`{"type": "object", "properties": {"id": {"type": "string"}}}`), true
-	case "terraform.destroy":
+	case "terraform.destroy", "literals":
 		return nil, nil, true
 	}
 	return nil, nil, false
@@ -56,6 +56,7 @@ func types() catalogue {
 	add("shell", `{"type": "object", "required": ["run"], "additionalProperties": false, "properties": {"run": {"type": "string", "description": "the command"}, "token": {"type": "string"}, "tries": {"type": "integer", "minimum": 1}}}`, text)
 	add("net.take", `{"type": "object", "properties": {"network": {"type": "string"}, "host": {"type": "string"}}}`, `{"type": "object", "properties": {"address": {"type": "string"}, "mask": {"type": "integer"}}}`)
 	add("net.free", `{"type": "object", "properties": {"address": {"type": "string"}}}`, "")
+	add("wait", "", "")
 	add("approval", "", `{"type": "object", "properties": {"by": {"type": "string"}}}`)
 	add("vm.disk", `{"type": "object", "properties": {"vm": {"type": "string"}, "gb": {"type": "integer"}}}`, id)
 	add("mail", `{"type": "object", "properties": {"to": {}, "body": {"type": "string"}}}`, id)

@@ -108,6 +108,7 @@ func (c *compiler) readInputs(in map[string]any) {
 		return
 	}
 	c.inputs = schemaShape(s.Raw())
+	c.checkDefaults("/inputs", in)
 }
 
 func (c *compiler) readDefaults(d map[string]any) {
