@@ -179,6 +179,9 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, errs.New(errs.Invalid, "%q is not a duration", s).WithHint("write a number and a unit of ms, s, m, h or d, such as 90s, 15m or 1h30m")
 	}
 	const longest = 100 * 365 * 24 * time.Hour
+	long := func() (time.Duration, error) {
+		return 0, errs.New(errs.Invalid, "%q is longer than a hundred years", s)
+	}
 	var total time.Duration
 	for rest := s; rest != ""; {
 		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
@@ -195,12 +198,15 @@ func ParseDuration(s string) (time.Duration, error) {
 			j = len(rest)
 		}
 		unit, ok := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[rest[:j]]
-		if !ok || n > int64(longest/unit) {
+		if !ok {
 			return bad()
+		}
+		if n > int64(longest/unit) {
+			return long()
 		}
 		rest = rest[j:]
 		if total += time.Duration(n) * unit; total > longest {
-			return bad()
+			return long()
 		}
 	}
 	if s == "" {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,11 @@ func TestParseDuration(t *testing.T) {
 	for _, s := range []string{"", "5", "s", "5 m", "-5s", "5w", "1.5h", "99999999999999999999d", "200000d", "99999d99999d"} {
 		if got, err := api.ParseDuration(s); err == nil {
 			t.Errorf("ParseDuration(%q) = %s; want it refused", s, got)
+		}
+	}
+	for _, s := range []string{"200000d", "99999d99999d"} {
+		if _, err := api.ParseDuration(s); err == nil || !strings.Contains(err.Error(), "a hundred years") {
+			t.Errorf("ParseDuration(%q) = %v; want it called too long", s, err)
 		}
 	}
 }

@@ -50,6 +50,14 @@ func took(from, to time.Time) string {
 	return output.Length(to.Sub(from))
 }
 
+// counted is a number of things in words: "1 file", "2 files".
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 func joined[T ~string](list []T) string {
 	words := make([]string, len(list))
 	for i, w := range list {

@@ -301,6 +301,14 @@ func TestSecretsAndUsers(t *testing.T) {
 	if r = s.cli("user", "update", "anna"); r.code != 2 {
 		t.Errorf("user update without a change = %+v; want exit code 2", r)
 	}
+	r = s.with(Config{Args: []string{"user", "create", "ben"}, Stdin: strings.NewReader("a long password\nand another\n")})
+	if r.code != 2 || !strings.Contains(r.errOut, "more than one line") {
+		t.Errorf("user create with two lines = %+v; want them refused", r)
+	}
+	r = s.cli("token", "create", "ci", "--expires", "99999d")
+	if r.code != 2 || !strings.Contains(r.errOut, "longer than a hundred years") {
+		t.Errorf("token create --expires 99999d = %+v; want it called too long", r)
+	}
 	r = s.cli("token", "create", "ci", "--role", "lab=worker", "--expires", "30d")
 	if got := s.body("POST /v1/tokens"); r.out != "tutti_xyz\n" || got != `{"name":"ci","grants":[{"namespace":"lab","role":"worker"}],"expires":"30d"}` {
 		t.Errorf("token create = %+v, sent %s; want the token alone on stdout", r, got)

@@ -43,6 +43,9 @@ func (l *line) grantsOf(words []string) ([]api.GrantView, error) {
 // password asks for a new password, twice on a terminal.
 func (l *line) password(ctx context.Context, who string) (string, error) {
 	p, err := l.secret(ctx, "New password for "+who+": ")
+	if err == nil && strings.ContainsAny(p, "\r\n") {
+		err = usage("the password has more than one line").WithHint("give one line on stdin: head -n 1 FILE | tutti …")
+	}
 	if err != nil || !l.Terminal.In {
 		return p, err
 	}

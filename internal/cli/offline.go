@@ -41,11 +41,7 @@ func (l *line) library(files []api.SourceFile) (*simulate.Library, []errs.Proble
 
 // unsound is the error for files in which something is wrong.
 func unsound(problems []errs.Problem) error {
-	what := "1 problem"
-	if len(problems) != 1 {
-		what = fmt.Sprintf("%d problems", len(problems))
-	}
-	return errs.New(errs.Invalid, "%s", what).WithProblems(problems...).
+	return errs.New(errs.Invalid, "%s", counted(len(problems), "problem")).WithProblems(problems...).
 		WithHint("what is only on a server is not known here; to ask one: tutti plan -f PATH")
 }
 
@@ -82,7 +78,11 @@ func (l *line) workflowValidate() *cobra.Command {
 		if !v.Valid {
 			return unsound(problems)
 		}
-		l.note("%d documents in %d files are valid.", v.Documents, v.Files)
+		are := "are"
+		if v.Documents == 1 {
+			are = "is"
+		}
+		l.note("%s in %s %s valid.", counted(v.Documents, "document"), counted(v.Files, "file"), are)
 		return nil
 	})
 	cmd.ValidArgsFunction = nil
@@ -181,7 +181,7 @@ func (l *line) scene(ctx context.Context, s *scenario, args []string) (*simulate
 			return nil, sc, err
 		}
 		if err := l.withRecording(t); err != nil {
-			return nil, sc, err
+			return nil, sc, fmt.Errorf("%s: %w", t.At("/recorded"), err)
 		}
 		sc = t.Scenario
 	}
@@ -257,7 +257,7 @@ func (l *line) withRecording(t *simulate.Test) (err error) {
 		return nil
 	}
 	if !filepath.IsLocal(t.Recorded) {
-		return errs.New(errs.Invalid, "%s: recorded must name a file beside the test, not %q", t.Location, t.Recorded)
+		return errs.New(errs.Invalid, "recorded must name a file beside the test, not %q", t.Recorded)
 	}
 	t.Recording, err = l.recording(filepath.Join(filepath.Dir(t.File), t.Recorded))
 	return err

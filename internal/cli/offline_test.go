@@ -180,6 +180,9 @@ ok    recorded  DIR/b/r.test.yaml
 		{nil, "DIR --crash here", 2, "--crash takes everywhere"},
 		{map[string]string{"a/broken.test.yaml": "kind: Test\nname: [\n"}, "DIR", 3, "DIR/a/broken.test.yaml:"},
 		{map[string]string{"b/r.test.yaml": "kind: Test\nname: t\nworkflow: machine\nrecorded: ../a/run.json\nexpect: {state: failed}\n"}, "DIR", 3, "must name a file beside"},
+		{map[string]string{"b/r.test.yaml": "kind: Test\nname: t\nworkflow: machine\nrecorded: none.run.json\nexpect: {state: failed}\n"}, "DIR", 3, "r.test.yaml:4:11: read "},
+		{map[string]string{"b/r.test.yaml": "kind: Test\nname: t\nworkflow: machine\nmocks: {types: {noop: {out: 1, failure: {type: no, message: no}}}}\nexpect: {state: failed}\n"}, "DIR", 3, "r.test.yaml:4:"},
+		{map[string]string{"b/r.test.yaml": "kind: Test\nname: t\nworkflow: machine\nmocks: {types: {noop: {sequence: [{out: 1, failure: {type: no, message: no}}]}}}\nexpect: {state: failed}\n"}, "DIR", 3, "a mock gives out or failure, not both"},
 		{map[string]string{"c/c.test.yaml": "kind: Test\nname: t\nworkflow: machine\nexpect: {state: failed}\n"}, "DIR/c", 3, `there is no workflow "machine"`},
 		{map[string]string{"c/c.test.yaml": "kind: Test\nname: t\nworkflow: machine\nexpect: {state: succeeded}\n"}, "DIR/c -f DIR/b/machine.yaml", 0, "1 passed"},
 	} {

@@ -130,7 +130,7 @@ func (l *line) runTests(ctx context.Context, t *testFlags, paths []string) (all 
 		libs = append(libs, lib)
 		for _, test := range lib.Tests {
 			if err := l.withRecording(test); err != nil {
-				problems = append(problems, errs.Problem{Location: test.Location, Message: errs.Public(err).Msg})
+				problems = append(problems, errs.Problem{Location: test.At("/recorded"), Message: errs.Public(err).Msg})
 			}
 		}
 	}

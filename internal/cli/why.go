@@ -21,6 +21,10 @@ func (l *line) runWhy() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		at, err := l.momentOf(ctx, id, m)
+		if err != nil {
+			return err
+		}
 		if !l.printer().Structured() {
 			if text := reason(w.Reason); text != "" {
 				l.note("%s is %s: %s", w.Run, w.State, text)
@@ -32,7 +36,7 @@ func (l *line) runWhy() *cobra.Command {
 		if w.State.Ended() {
 			nothing = "Nothing waits: it has ended."
 		}
-		if err := printWhy(l, w, nothing); err != nil || !w.More {
+		if err := printWhy(l, w, at, nothing); err != nil || !w.More {
 			return err
 		}
 		l.note("There are more; these are the first %d.", len(w.Items))
@@ -48,7 +52,20 @@ type because struct {
 	first bool
 }
 
-func printWhy(l *line, w api.Why, nothing string) error {
+// momentOf is when an event of a run was, or now where none is named.
+func (l *line) momentOf(ctx context.Context, id api.RunID, m api.Moment) (time.Time, error) {
+	if m.At <= 0 {
+		return time.Now(), nil
+	}
+	page, err := call(ctx, l, api.RunEvents, api.RunEventsIn{ID: id, After: m.At - 1, Limit: 1})
+	if err != nil || len(page.Items) == 0 {
+		return time.Now(), err
+	}
+	return page.Items[0].At, nil
+}
+
+// printWhy prints what waits, as of a time.
+func printWhy(l *line, w api.Why, at time.Time, nothing string) error {
 	p := l.printer()
 	if p.Structured() {
 		return output.One(p, w, nil, string(w.Run))
@@ -79,11 +96,11 @@ func printWhy(l *line, w api.Why, nothing string) error {
 			}
 			return output.State(b.item.State)
 		}},
-		right(col("FOR", once(func(b because) string { return took(b.item.Since, time.Time{}) }))),
+		right(col("FOR", once(func(b because) string { return took(b.item.Since, at) }))),
 		col("WHY", func(b because) string { return b.why.Kind }),
 		col("IN WORDS", func(b because) string {
 			text := cmp.Or(b.why.Text, b.why.Kind)
-			if left := time.Until(b.why.Until).Round(time.Second); !b.why.Until.IsZero() && left > 0 {
+			if left := b.why.Until.Sub(at).Round(time.Second); !b.why.Until.IsZero() && left > 0 {
 				text += fmt.Sprintf(", %s left", output.Length(left))
 			}
 			return text

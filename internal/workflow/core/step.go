@@ -340,6 +340,9 @@ func (r *Run) Decide(now int64, path string, d Decider, dec Decision) ([]Event, 
 		return nil, Effects{}, err
 	}
 	a := r.approval(n)
+	if a == nil && n.task != nil && n.task.Use == "approval" && n.state.Ended() {
+		return nil, Effects{}, errs.New(errs.Conflict, "%s is decided already: it is %s", path, n.state)
+	}
 	if a == nil {
 		return nil, Effects{}, errs.New(errs.Conflict, "%s does not wait for an approval: it is %s", path, n.state)
 	}

@@ -83,6 +83,7 @@ func TestEval(t *testing.T) {
 		{`semver("v1.12.3-rc.1+build")`, `{"major":1,"minor":12,"patch":3,"pre":"rc.1"}`},
 		{`[semverCompare("1.10.0", "1.9.9"), semverCompare("1.0.0-rc.1", "1.0.0"), semverCompare("1.0.0-rc.2", "1.0.0-rc.10"), semverCompare("v2", "2.0.0+x")]`, `[1,-1,-1,0]`},
 		{`[semverIn("1.4.2", ">=1.2 <2"), semverIn("2.0.0", ">=1.2, <2"), semverIn("1.0.0", "!=1.0.0"), semverIn("1.0", "1.0.0")]`, `[true,false,false,true]`},
+		{`[semverIn("2.0.0-rc.1", "<2"), semverIn("2.0.0-rc.1", "<2.0.0-0"), semverIn("1.9.9", "<2.0.0-0")]`, `[true,false,true]`},
 		{`cidr("10.1.2.3/16")`, `{"bits":16,"family":4,"last":"10.1.255.255","network":"10.1.0.0","size":65536}`},
 		{`cidr("fd00::/64").last`, `"fd00::ffff:ffff:ffff:ffff"`},
 		{`[cidrHas("10.0.0.0/8", "10.9.9.9"), cidrHas("10.0.0.0/8", "10.0.0.0/7"), cidrHas("10.0.0.0/8", "10.0.0.0/9"), cidrHas("10.0.0.0/8", "fd00::1")]`, `[true,false,true,false]`},

@@ -26,7 +26,12 @@ type Test struct {
 	// File and Location say where it stands.
 	File     string `json:"-"`
 	Location string `json:"-"`
+
+	doc *document.Document
 }
+
+// At returns the location of the value at a JSON pointer of the test.
+func (t *Test) At(pointer string) string { return t.doc.At(pointer) }
 
 // Expect is what must come of a run. What is nil may be anything.
 type Expect struct {
@@ -87,7 +92,7 @@ func (l *Library) readTest(d *document.Document) (*Test, []errs.Problem) {
 	if problems := d.Validate(schema.Compiled()); len(problems) > 0 {
 		return nil, problems
 	}
-	t := &Test{File: d.File, Location: d.At("")}
+	t := &Test{File: d.File, Location: d.At(""), doc: d}
 	if err := json.Unmarshal(d.JSON, t); err != nil {
 		return nil, []errs.Problem{{Location: d.At(""), Message: "it cannot be read: " + plainError(err)}}
 	}
@@ -131,7 +136,25 @@ func (l *Library) readTest(d *document.Document) (*Test, []errs.Problem) {
 		}
 	}
 	l.checkOuts(t, fail)
+	checkSteps("/mocks/tasks", t.Mocks.Tasks, fail)
+	checkSteps("/mocks/types", t.Mocks.Types, fail)
 	return t, out
+}
+
+// checkSteps refuses mocks of which nobody could say whether they succeed.
+func checkSteps(pointer string, mocks map[string]Mock, fail func(pointer, message, hint string)) {
+	for _, name := range sortedKeys(mocks) {
+		at := pointer + document.Pointer(name)
+		check := func(at string, s Step) {
+			if len(s.Out) > 0 && s.Failure != nil {
+				fail(at+"/failure", "a mock gives out or failure, not both", "leave one out; sequence has several attempts one after the other")
+			}
+		}
+		check(at, mocks[name].Step)
+		for i, s := range mocks[name].Sequence {
+			check(at+"/sequence/"+strconv.Itoa(i), s)
+		}
+	}
 }
 
 // plainError returns what JSON says of a value, without the name of the Go type.
