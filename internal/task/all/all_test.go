@@ -16,7 +16,7 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%s = %+v; want a title and a doc, and not native", s.Name, s)
 		}
 	}
-	want := []string{"ansible", "ansible.check", "ansible.inputs", "ansible.playbook", "exec", "file.get", "file.put", "git.commit", "http", "mail", "noop", "rollout", "starlark",
+	want := []string{"ansible", "ansible.check", "ansible.inputs", "ansible.playbook", "budget.hold", "budget.release", "exec", "file.get", "file.put", "git.commit", "http", "mail", "noop", "rollout", "starlark",
 		"terraform", "terraform.apply", "terraform.destroy", "terraform.output", "terraform.plan", "terraform.upload", "terraform.variables", "terraform.workspace",
 		"vsphere.vm.create", "vsphere.vm.destroy", "vsphere.vm.read"}
 	if !slices.Equal(names, want) {

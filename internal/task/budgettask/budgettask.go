@@ -46,7 +46,7 @@ func NewRelease(b *bus.Bus) sdk.TaskType {
 		Errors: task.Called(nil),
 	}, func(ctx context.Context, t *sdk.Task, in release) (held, error) {
 		_, err := api.ReleaseRolloutBudget.Call(ctx, b, holding(t, in.Name, nil))
-		return held{in.Name}, err
+		return held(in), err
 	})
 }
 
