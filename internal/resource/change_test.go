@@ -277,7 +277,7 @@ func TestExpiry(t *testing.T) {
 		if _, err := w.order("req_0000003", del, api.Succeeded); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(24 * time.Hour) // sleep: the time of a bubble
+		time.Sleep(2 * expiryRest) // sleep: the time of a bubble
 		settled()
 		if len(asked) != 2 {
 			t.Errorf("of what is gone %d deletions were asked for", len(asked))
