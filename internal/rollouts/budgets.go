@@ -25,8 +25,8 @@ func (s *Service) budgets(ctx context.Context, in api.ListRolloutBudgetsIn) (api
 }
 
 func (s *Service) setBudgets(ctx context.Context, in api.SetRolloutBudgetsIn) (api.Page[api.RolloutBudget], error) {
-	if in.Namespace == "" || in.Namespace == "*" {
-		return api.Page[api.RolloutBudget]{}, errs.New(errs.Invalid, "budgets are of one namespace, not of %q", in.Namespace)
+	if err := ofOne(in.NS); err != nil {
+		return api.Page[api.RolloutBudget]{}, err
 	}
 	var budgets []rollout.Budget
 	for i, b := range in.Body.Budgets {
@@ -55,10 +55,18 @@ func (s *Service) setBudgets(ctx context.Context, in api.SetRolloutBudgetsIn) (a
 	return s.budgets(ctx, api.ListRolloutBudgetsIn{NS: in.NS})
 }
 
+// ofOne refuses a namespace that is none of its own: the "*" of who may act everywhere.
+func ofOne(ns api.NS) error {
+	if ns.Namespace == "" || ns.Namespace == "*" {
+		return errs.New(errs.Invalid, "budgets are of one namespace, not of %q", ns.Namespace)
+	}
+	return nil
+}
+
 // hold counts something as changing that is no target of a rollout.
 func (s *Service) hold(ctx context.Context, in api.HoldBudgetIn) (api.HeldBudget, error) {
-	if in.Namespace == "" || in.Namespace == "*" {
-		return api.HeldBudget{}, errs.New(errs.Invalid, "budgets are of one namespace, not of %q", in.Namespace)
+	if err := ofOne(in.NS); err != nil {
+		return api.HeldBudget{}, err
 	}
 	if len(in.Body.Labels) > 20 {
 		return api.HeldBudget{}, errs.New(errs.Invalid, "%d labels; at most 20 say what is changing", len(in.Body.Labels))
@@ -78,8 +86,8 @@ func (s *Service) hold(ctx context.Context, in api.HoldBudgetIn) (api.HeldBudget
 
 // release is the end of hold.
 func (s *Service) release(ctx context.Context, in api.HoldBudgetIn) (api.HeldBudget, error) {
-	if in.Namespace == "" || in.Namespace == "*" {
-		return api.HeldBudget{}, errs.New(errs.Invalid, "budgets are of one namespace, not of %q", in.Namespace)
+	if err := ofOne(in.NS); err != nil {
+		return api.HeldBudget{}, err
 	}
 	_, err := s.engine.Release(ctx, in.Namespace, func(holder string) bool { return holder == in.Body.Holder })
 	return api.HeldBudget{}, public(err, rollout.Key{Namespace: in.Namespace, Entity: "the budgets"})
